@@ -1,0 +1,145 @@
+# Blazar: build, run and test. `make` alone lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+BIN   := bin
+CACHE := .cache
+TOOLS := $(CACHE)/bin
+STEP  := tools/step
+
+CONTAINERD_VERSION := $(shell sed -n 's|^\tgithub.com/containerd/containerd/v2 ||p' tools/go.mod | cut -d' ' -f1)
+CRITOOLS_VERSION   := $(shell sed -n 's|^\tsigs.k8s.io/cri-tools ||p' tools/go.mod | cut -d' ' -f1)
+LINT_VERSION       := $(shell sed -n 's|^\tgithub.com/golangci/golangci-lint/v2 ||p' tools/lint/go.mod 2>/dev/null | cut -d' ' -f1)
+LDFLAGS            := -s -w
+
+.PHONY: help
+help: ## list the targets
+	@echo "Blazar: pods in the sandbox that suits them, wasm first."
+	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18 | sed 's/^/  make /'
+
+# What a build needs ----------------------------------------------------------
+
+.PHONY: deps
+deps: ## install the Debian packages that are missing (root)
+	@tools/deps --check >/dev/null || $(STEP) "Debian packages ($$(tools/deps --check))" tools/deps
+
+.PHONY: tools
+tools: $(TOOLS)/containerd $(TOOLS)/crictl $(TOOLS)/runc ## build the pinned containerd, ctr, crictl and runc
+
+TOOLS_MOD := tools/go.mod tools/go.sum
+
+# containerd brings ctr and the shim of runc: one build, one stamp.
+$(TOOLS)/containerd: $(TOOLS_MOD)
+	@mkdir -p $(TOOLS)
+	@$(STEP) "containerd, ctr $(CONTAINERD_VERSION) (minutes, the first time)" \
+		go -C tools build -trimpath \
+		-ldflags '$(LDFLAGS) -X github.com/containerd/containerd/v2/version.Version=$(CONTAINERD_VERSION)' \
+		-o ../$(TOOLS)/ \
+		github.com/containerd/containerd/v2/cmd/ctr \
+		github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2 \
+		github.com/containerd/containerd/v2/cmd/containerd
+	@touch $@
+
+$(TOOLS)/crictl: $(TOOLS_MOD)
+	@mkdir -p $(TOOLS)
+	@$(STEP) "crictl $(CRITOOLS_VERSION)" \
+		go -C tools build -trimpath \
+		-ldflags '$(LDFLAGS) -X sigs.k8s.io/cri-tools/pkg/version.Version=$(CRITOOLS_VERSION)' \
+		-o ../$@ sigs.k8s.io/cri-tools/cmd/crictl
+	@touch $@
+
+# Without the tag runc starts pods of crictl, and fails those of a kubelet.
+$(TOOLS)/runc: $(TOOLS_MOD)
+	@mkdir -p $(TOOLS)
+	@$(STEP) "runc (with seccomp)" \
+		env CGO_ENABLED=1 go -C tools build -trimpath -tags seccomp -ldflags '$(LDFLAGS)' \
+		-o ../$@ github.com/opencontainers/runc
+	@touch $@
+
+$(TOOLS)/critest: $(TOOLS_MOD)
+	@mkdir -p $(TOOLS)
+	@$(STEP) "critest $(CRITOOLS_VERSION)" \
+		go -C tools test -c -trimpath -o ../$@ sigs.k8s.io/cri-tools/cmd/critest
+	@touch $@
+
+.PHONY: critest
+critest: $(TOOLS)/critest ## build the conformance tests of CRI
+
+$(TOOLS)/golangci-lint: tools/lint/go.mod tools/lint/go.sum
+	@mkdir -p $(TOOLS)
+	@$(STEP) "golangci-lint $(LINT_VERSION)" \
+		go -C tools/lint build -trimpath -ldflags '$(LDFLAGS) -X main.version=$(LINT_VERSION)' \
+		-o ../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@
+
+# Linux programs of the pods that wasm pods are compared with.
+$(TOOLS)/linux-%: tools/linux/%.c
+	@mkdir -p $(TOOLS)
+	@$(STEP) "linux image: $*" gcc -static -Os -s -Wall -Wextra -o $@ $<
+
+# Blazar ------------------------------------------------------------------------
+
+.PHONY: build
+build: ## build Blazar into bin/
+	@mkdir -p $(BIN)
+	@$(STEP) "blazar" env CGO_ENABLED=1 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/blazar ./cmd/blazar
+	@$(STEP) "wasm-task" env CGO_ENABLED=1 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/wasm-task ./cmd/wasm-task
+	@$(STEP) "containerd-shim-blazar-v1" env CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/containerd-shim-blazar-v1 ./cmd/containerd-shim-blazar-v1
+
+.PHONY: examples
+examples: deps build ## build the example images
+	@$(STEP) "example images" examples/wasm-images/build
+
+# Everything that a node needs.
+.PHONY: node
+node: deps
+	@$(MAKE) tools $(TOOLS)/linux-pause $(TOOLS)/linux-hello build
+	@$(MAKE) examples
+
+.PHONY: run
+run: node ## run the examples as pods on a private containerd (root); KEEP=1 leaves it up
+	@mkdir -p $(CACHE)
+	@$(STEP) "demonstration" go build -o $(CACHE)/demo ./examples/demo
+	@$(CACHE)/demo $(if $(KEEP),-keep)
+
+.PHONY: stop
+stop: ## take down what `make run KEEP=1` left up
+	@mkdir -p $(CACHE)
+	@go build -o $(CACHE)/demo ./examples/demo
+	@$(CACHE)/demo -stop
+
+# Tests -------------------------------------------------------------------------
+
+# Without root the packages that need it fail; UNIT_ONLY=1 says that this is known.
+.PHONY: test
+test: ## everything: unit tests with -race, contract suites, lint, integration (root)
+	@tools/test $(if $(UNIT_ONLY),unit lint,unit lint integration)
+
+.PHONY: unit
+unit: ## unit tests and contract suites only
+	@tools/test unit
+
+.PHONY: integration
+integration: ## the tests on a real containerd only (root)
+	@tools/test integration
+
+.PHONY: lint
+lint: ## golangci-lint
+	@tools/test lint
+
+# The suite's own layout: a folder with the .wasm cases and their .json.
+.PHONY: wasi-testsuite
+wasi-testsuite: build ## run the WASI preview 1 test suite found in SUITE=DIR
+	@test -n "$(SUITE)" || { echo "usage: make wasi-testsuite SUITE=DIR"; exit 2; }
+	@BLAZAR_WASI_TESTSUITE="$(abspath $(SUITE))" go test -count=1 -v ./engines/wasitestsuite/...
+
+.PHONY: bench
+bench: node ## measure cold starts of wasm pods against runc pods (root)
+	@go run ./bench
+
+.PHONY: clean
+clean: ## remove what was built
+	@rm -rf $(BIN) $(CACHE)
