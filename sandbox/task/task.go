@@ -5,10 +5,15 @@
 //
 // The server owns the state machine (created, running, paused, stopped, deleted),
 // the ids, the exits and the order of events; a Runtime owns what a container
-// is. Life cycle of a Process: Start once, Kill and Wait any number of times,
-// Delete once after it has exited or instead of Start. The server serializes
-// Start and Delete of one process and calls everything else concurrently; it
-// holds no lock while it calls.
+// is. Life cycle of a Process: Start once, Kill and Wait any number of times after
+// it, Delete last, after it has exited or instead of Start, and again after Delete
+// failed. A Process whose Start failed or was never called has nothing running. The
+// server serializes Start, Delete, Pause and Resume of one process and calls
+// everything else concurrently; it holds no lock while it calls. No method may block
+// longer than its context lives; one that does holds up its own container alone.
+//
+// When a container's first process has exited, the server kills what Exec added
+// before it tells of the exit.
 package task
 
 import (
@@ -49,9 +54,15 @@ type Container interface {
 // Optional abilities of a Container, found by type assertion; the server answers
 // errdefs.ErrNotImplemented, naming the ability and the runtime, without them.
 type (
-	// Meter measures: a cgroups v1 or v2 Metrics message, as the host uses.
+	// Meter measures: a cgroups v1 or v2 Metrics message, as the host uses, or an
+	// *anypb.Any that holds one, for a process that does not link them.
 	Meter interface {
 		Stats(ctx context.Context) (proto.Message, error)
+	}
+	// Pider has a process before Start (runc's init): Pid is not 0 from Create on.
+	// Kill is then passed to it, and Wait called, before Start too.
+	Pider interface {
+		Pid() uint32
 	}
 	// Pidser lists the pids on the host; without it the server answers with the
 	// pids that Start returned.
@@ -84,16 +95,17 @@ type (
 	Resizer interface {
 		Resize(ctx context.Context, width, height uint32) error
 	}
-	// StdinCloser can be told that no more input comes.
+	// StdinCloser can be told that no more input comes, also before Start.
 	StdinCloser interface {
 		CloseStdin(ctx context.Context) error
 	}
 )
 
 // Publisher hands events to containerd. Publish may block until ctx ends; the
-// server calls it from one goroutine, in order, and never from a request.
+// server calls it from one goroutine, in order, and never from a request. The event
+// is one of containerd.events, ready to be put into an envelope.
 type Publisher interface {
-	Publish(ctx context.Context, topic string, event proto.Message) error
+	Publish(ctx context.Context, topic string, event *anypb.Any) error
 }
 
 // Stdio names the FIFOs (or, where the runtime understands them, other URLs) of a

@@ -5,7 +5,6 @@ cd "$(dirname "$0")"
 bin=$(mktemp -d)
 trap 'rm -rf "$bin"' EXIT
 GOBIN=$bin go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
-api=$(go list -m -f '{{.Dir}}' github.com/containerd/containerd/api)
 root=$(cd ../../.. && pwd)
-PATH=$bin:$PATH protoc -I "$root" -I "$api" -I /usr/include \
+PATH=$bin:$PATH protoc -I "$root" -I /usr/include \
 	--go_out="$root" --go_opt=module=blazar sandbox/task/taskapi/taskapi.proto
