@@ -1,0 +1,220 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Config says what a node is made of. The zero value of everything but Bin and
+// Tools will do.
+type Config struct {
+	// Bin is the folder of Blazar's programs: blazar, wasm-task and the shim.
+	Bin string
+	// Tools is the folder of containerd, ctr, crictl, runc and the static Linux
+	// programs linux-pause and linux-hello.
+	Tools string
+	// Dir is the node's folder; it must not exist. Its path is short, because the
+	// sockets below it must stay under 108 bytes. Empty makes one.
+	Dir string
+	// LinuxOnly leaves blazar serve out.
+	LinuxOnly bool
+	// ServeArgs are more arguments of blazar serve.
+	ServeArgs []string
+}
+
+// Node is a running node.
+type Node struct {
+	// Dir is the node's folder.
+	Dir string
+
+	state     record
+	cgroup    *nodeCgroup
+	processes map[string]*process
+	baseline  []string // files of blazar serve before the first pod
+}
+
+// record is what Open needs to know of a node.
+type record struct {
+	Config  Config
+	Name    string // of cgroups, bridge and CNI network
+	Network network
+	Owner   owner
+}
+
+const (
+	startTimeout = 60 * time.Second
+	stopTimeout  = 60 * time.Second
+	recordName   = "node.json"
+	// DirPrefix starts the names of the folders that Start makes.
+	DirPrefix = "/var/tmp/bz-"
+)
+
+// Start starts a node and returns when pods can be run on it. After an error
+// nothing of it is left.
+func Start(ctx context.Context, c Config) (_ *Node, err error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("a node needs root: it makes network namespaces, mounts and cgroups")
+	}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	dir, err := makeDir(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{
+		Dir:       dir,
+		state:     record{Config: c, Name: "bz" + nameSuffix(dir)},
+		processes: map[string]*process{},
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("start node: %w%s", err, n.logTails())
+			err = errors.Join(err, n.Stop(context.WithoutCancel(ctx)))
+		}
+	}()
+	if err := n.prepare(); err != nil {
+		return nil, err
+	}
+	if !c.LinuxOnly {
+		if err := n.startServe(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := n.startContainerd(ctx); err != nil {
+		return nil, err
+	}
+	if err := n.importLinuxImages(ctx); err != nil {
+		return nil, err
+	}
+	if n.baseline, err = n.blazarFiles(); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// Open finds the node in dir, which another process started.
+func Open(dir string) (*Node, error) {
+	b, err := os.ReadFile(filepath.Join(dir, recordName))
+	if err != nil {
+		return nil, fmt.Errorf("open node: %w", err)
+	}
+	n := &Node{Dir: dir, processes: map[string]*process{}}
+	if err := json.Unmarshal(b, &n.state); err != nil {
+		return nil, fmt.Errorf("open node %s: %w", dir, err)
+	}
+	n.cgroup = findCgroup(n.state.Name)
+	return n, nil
+}
+
+// prepare makes everything that must be there before the first process.
+func (n *Node) prepare() (err error) {
+	for _, d := range []string{"containerd", "state", "tmp", "opt", "cni", "logs", "pods", "blazar", "run"} {
+		if err := os.Mkdir(filepath.Join(n.Dir, d), 0o700); err != nil {
+			return err
+		}
+	}
+	// Saved before anything is made that outlives a crash of this process.
+	if n.state.Network, err = chooseNetwork(n.state.Name); err != nil {
+		return err
+	}
+	if n.state.Owner, err = thisProcess(); err != nil {
+		return err
+	}
+	if err := n.save(); err != nil {
+		return err
+	}
+	if n.cgroup, err = makeCgroup(n.state.Name); err != nil {
+		return err
+	}
+	if err := n.state.Network.create(); err != nil {
+		return err
+	}
+	if err := n.state.Network.writeCNI(n.path("cni"), n.path("cni-data")); err != nil {
+		return err
+	}
+	if err := os.WriteFile(n.path("crictl.yaml"), nil, 0o600); err != nil {
+		return err
+	}
+	return n.writeConfig()
+}
+
+func (n *Node) save() error {
+	b, err := json.MarshalIndent(n.state, "", "\t")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(n.Dir, recordName), b, 0o600)
+}
+
+// check finds what is missing before anything was made.
+func (c *Config) check() error {
+	for dir, names := range map[string][]string{
+		c.Tools: {"containerd", "ctr", "crictl", "runc", "containerd-shim-runc-v2", "linux-pause", "linux-hello"},
+		c.Bin:   {"blazar", "wasm-task", "containerd-shim-blazar-v1"},
+	} {
+		if c.LinuxOnly && dir == c.Bin {
+			continue
+		}
+		for _, name := range names {
+			if err := unix.Access(filepath.Join(dir, name), unix.X_OK); err != nil {
+				return fmt.Errorf("program %s: %w; make node builds it", filepath.Join(dir, name), err)
+			}
+		}
+	}
+	if cniPlugins() == "" {
+		return errors.New("the CNI plugins bridge, host-local and loopback are missing; make deps installs Debian's containernetworking-plugins")
+	}
+	return nil
+}
+
+func makeDir(dir string) (string, error) {
+	if dir == "" {
+		return os.MkdirTemp(filepath.Dir(DirPrefix), filepath.Base(DirPrefix))
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Mkdir(dir, 0o700)
+}
+
+// nameSuffix makes names out of a folder: at most ten characters, so that "bz" and
+// the suffix are a valid name of a network interface.
+func nameSuffix(dir string) string {
+	var s []byte
+	for _, b := range []byte(filepath.Base(dir)) {
+		if b >= '0' && b <= '9' || b >= 'a' && b <= 'z' {
+			s = append(s, b)
+		}
+	}
+	if len(s) > 10 {
+		s = s[len(s)-10:]
+	}
+	return string(s)
+}
+
+func (n *Node) path(elem ...string) string {
+	return filepath.Join(append([]string{n.Dir}, elem...)...)
+}
+
+// Handler is the runtime handler of pods of stock containerd with a pause container.
+const Handler = "runc"
+
+// Containerd is the path of containerd's socket.
+func (n *Node) Containerd() string { return n.path("c.sock") }
+
+// CgroupParent is the cgroup that the pods of the node belong below.
+func (n *Node) CgroupParent() string { return "/" + n.state.Name + "/pods" }
+
+// Bridge is the name of the node's bridge.
+func (n *Node) Bridge() string { return n.state.Network.Bridge }
