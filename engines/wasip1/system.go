@@ -1,6 +1,11 @@
 package wasip1
 
-import "os"
+import (
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
 
 // Config makes a System. Files given here belong to the System from New on,
 // which closes them in Close.
@@ -8,7 +13,7 @@ type Config struct {
 	// Args and Env ("NAME=value") are what args_get and environ_get return.
 	Args, Env []string
 	// Stdin, Stdout and Stderr become descriptors 0 to 2. nil: stdin is at its
-	// end, output vanishes.
+	// end, output vanishes. The same file may be given more than once.
 	Stdin, Stdout, Stderr *os.File
 	// Preopens become descriptors 3 and up, in order.
 	Preopens []Preopen
@@ -19,10 +24,120 @@ type Config struct {
 
 // Preopen is a directory that the guest may use.
 type Preopen struct {
-	// Guest is the absolute path the guest knows it by.
+	// Guest is the absolute path the guest knows it by. Below "/" absolute symbolic
+	// links mean what they mean to a process whose root this is; below any other
+	// preopen they lead nowhere.
 	Guest string
 	// Dir is the open directory; nothing above it can be reached.
 	Dir *os.File
 	// ReadOnly refuses every change below it with EROFS.
 	ReadOnly bool
+}
+
+// System is the world of one guest. The guest's calls come one at a time; Kill,
+// Shutdown, CloseStdin, Close and the questions about its state may come from any
+// goroutine at any time.
+type System struct {
+	args, env cstrings
+
+	// run is held during a call, so that Close cannot take a descriptor away from
+	// under one. Nothing but Close waits for it. It guards the fields below.
+	run     sync.Mutex
+	table   table
+	roots   []*file // held for links that are resolved from them
+	scratch scratch
+	closed  bool
+
+	// Fixed by New.
+	preopens  int
+	stdin     *file
+	listeners []*file
+	start     time.Time
+
+	// state is how the guest ended, see the constants below; code is valid with
+	// stateExited.
+	state atomic.Uint32
+	code  atomic.Uint32
+
+	waiter waiter
+
+	// Panics that were recovered; the first was logged.
+	reported sync.Once
+	panics   atomic.Uint32
+}
+
+const (
+	stateKilled = 1 << iota
+	stateExited
+)
+
+// New makes the world that c describes. After an error the files still belong
+// to the caller.
+func New(c Config) (*System, error) { return newSystem(c) }
+
+// Kill ends the guest: whatever call it is blocked in returns at once, and no later
+// call does anything. Idempotent.
+func (s *System) Kill() {
+	s.state.Or(stateKilled)
+	s.waiter.wake()
+}
+
+// Killed says whether Kill was called.
+func (s *System) Killed() bool { return s.state.Load()&stateKilled != 0 }
+
+// Done says that the guest has exited or was killed: the engine must unwind it.
+func (s *System) Done() bool { return s.state.Load() != 0 }
+
+// ExitCode is what the guest gave to proc_exit; exited is false if it did not, or
+// was killed first. A guest that raised a signal has exited with 128+n, where n
+// is Linux's number of the signal.
+func (s *System) ExitCode() (code uint32, exited bool) {
+	if s.state.Load()&stateExited == 0 {
+		return 0, false
+	}
+	return s.code.Load(), true
+}
+
+// exit records the guest's own end unless it was killed before.
+func (s *System) exit(code uint32) {
+	s.code.Store(code)
+	s.state.CompareAndSwap(0, stateExited)
+}
+
+// HasListeners says whether the guest was given listeners, open or not.
+func (s *System) HasListeners() bool { return len(s.listeners) > 0 }
+
+// ListenerFD is the descriptor under which the guest finds listener i of
+// Config.Listeners.
+func (s *System) ListenerFD(i int) uint32 { return firstPreopen + uint32(s.preopens+i) }
+
+// CloseStdin puts stdin at its end: the guest still reads what has been written
+// to it, then nothing. Idempotent.
+func (s *System) CloseStdin() {
+	s.stdin.ended.Store(true)
+	s.waiter.wake()
+}
+
+// Shutdown is what SIGTERM means to a guest that listens: the listeners stop, so
+// that an accept fails, also one that waits already, and poll_oneoff reports them
+// as hung up; stdin is at its end. Established connections and everything else
+// stay, so that the guest may finish what it is doing. Idempotent.
+func (s *System) Shutdown() {
+	for _, l := range s.listeners {
+		l.stopListening()
+	}
+	s.CloseStdin()
+}
+
+// Close closes every descriptor. It is called when the guest has ended; if it has
+// not, it is killed first. Idempotent.
+func (s *System) Close() error {
+	s.Kill()
+	s.run.Lock()
+	defer s.run.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	return s.closeAll()
 }
