@@ -1,0 +1,116 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	containersapi "github.com/containerd/containerd/api/services/containers/v1"
+	imagesapi "github.com/containerd/containerd/api/services/images/v1"
+	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
+	"github.com/containerd/containerd/v2/core/content"
+	contentproxy "github.com/containerd/containerd/v2/core/content/proxy"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/errdefs/pkg/errgrpc"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"blazar/internal/mnt"
+)
+
+// maxMessage is containerd's own bound of a gRPC message (defaults.DefaultMaxRecvMsgSize).
+const maxMessage = 16 << 20
+
+// Containerd asks containerd's gRPC API. It connects at the first question and
+// again whenever containerd was restarted.
+type Containerd struct {
+	conn       *grpc.ClientConn
+	containers containersapi.ContainersClient
+	snapshots  snapshotsapi.SnapshotsClient
+	images     imagesapi.ImagesClient
+	content    content.Provider
+}
+
+var _ Containers = (*Containerd)(nil)
+
+// NewContainerd makes a client for the socket at path; nothing is dialled yet.
+func NewContainerd(path string) (*Containerd, error) {
+	conn, err := grpc.NewClient("unix://"+path,
+		grpc.WithTransportCredentials(insecure.NewCredentials()), // a unix socket that root alone can open
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)))
+	if err != nil {
+		return nil, fmt.Errorf("client for containerd at %s: %w", path, err)
+	}
+	return &Containerd{
+		conn:       conn,
+		containers: containersapi.NewContainersClient(conn),
+		snapshots:  snapshotsapi.NewSnapshotsClient(conn),
+		images:     imagesapi.NewImagesClient(conn),
+		content:    contentproxy.NewContentStore(conn),
+	}, nil
+}
+
+// Close ends the connection.
+func (c *Containerd) Close() error { return c.conn.Close() }
+
+// Container asks the containers service.
+func (c *Containerd) Container(ctx context.Context, namespace, id string) (*Container, error) {
+	r, err := c.containers.Get(namespaces.WithNamespace(ctx, namespace), &containersapi.GetContainerRequest{ID: id})
+	if err != nil {
+		return nil, fmt.Errorf("containerd's record of container %s: %w", id, errgrpc.ToNative(err))
+	}
+	rec := r.GetContainer()
+	var spec specs.Spec
+	if err := json.Unmarshal(rec.GetSpec().GetValue(), &spec); err != nil {
+		return nil, fmt.Errorf("specification of container %s: %w", id, err)
+	}
+	return &Container{
+		ID: rec.GetID(), SandboxID: rec.GetSandbox(), Image: rec.GetImage(), Spec: &spec,
+		Snapshotter: rec.GetSnapshotter(), SnapshotKey: rec.GetSnapshotKey(),
+	}, nil
+}
+
+// Rootfs asks the snapshots service.
+func (c *Containerd) Rootfs(ctx context.Context, namespace string, rec *Container) ([]mnt.Mount, error) {
+	r, err := c.snapshots.Mounts(namespaces.WithNamespace(ctx, namespace),
+		&snapshotsapi.MountsRequest{Snapshotter: rec.Snapshotter, Key: rec.SnapshotKey})
+	if err != nil {
+		return nil, fmt.Errorf("root file system of container %s: %w", rec.ID, errgrpc.ToNative(err))
+	}
+	var out []mnt.Mount
+	for _, m := range r.GetMounts() {
+		out = append(out, mnt.Mount{Type: m.GetType(), Source: m.GetSource(), Target: m.GetTarget(), Options: m.GetOptions()})
+	}
+	return out, nil
+}
+
+// Image asks the images service.
+func (c *Containerd) Image(ctx context.Context, namespace, name string) (ocispec.Descriptor, error) {
+	r, err := c.images.Get(namespaces.WithNamespace(ctx, namespace), &imagesapi.GetImageRequest{Name: name})
+	if err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("image %s: %w", name, errgrpc.ToNative(err))
+	}
+	t := r.GetImage().GetTarget()
+	return ocispec.Descriptor{
+		MediaType: t.GetMediaType(), Digest: digest.Digest(t.GetDigest()), Size: t.GetSize(), Annotations: t.GetAnnotations(),
+	}, nil
+}
+
+// Content reads through the content service.
+func (c *Containerd) Content(namespace string) content.Provider {
+	return inNamespace{c.content, namespace}
+}
+
+// inNamespace is a content.Provider in one namespace.
+type inNamespace struct {
+	content.Provider
+	namespace string
+}
+
+// ReaderAt opens a blob.
+func (p inNamespace) ReaderAt(ctx context.Context, d ocispec.Descriptor) (content.ReaderAt, error) {
+	return p.Provider.ReaderAt(namespaces.WithNamespace(ctx, p.namespace), d)
+}

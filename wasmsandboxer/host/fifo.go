@@ -1,0 +1,114 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+)
+
+// criContainers is where the CRI plugin keeps a container's volatile files, its
+// FIFOs among them, below containerd's state directory.
+const criContainers = "io.containerd.grpc.v1.cri/containers"
+
+// fifoDirs are where FIFOs may be.
+type fifoDirs struct {
+	// state is containerd's state directory.
+	state string
+	// plain are the directories in which clients such as ctr make FIFOs for every
+	// container alike.
+	plain []string
+}
+
+// newFIFODirs is for a containerd with this state directory.
+func newFIFODirs(state string) fifoDirs {
+	// The second is what containerd's client library has built in, whatever the
+	// state directory is: defaults.DefaultFIFODir.
+	return fifoDirs{state: state, plain: []string{filepath.Join(state, "fifo"), "/run/containerd/fifo"}}
+}
+
+// open opens a FIFO that containerd made for this container, for reading and
+// writing so that it neither blocks nor ends when the other side comes and goes.
+// A name that belongs to anything else is errdefs.ErrPermissionDenied.
+func (d fifoDirs) open(container, path string) (*os.File, error) {
+	base, rel, err := d.split(container, path)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := unix.Open(base, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("FIFO %s: open %s: %w", path, base, kindOf(err))
+	}
+	defer func() { _ = unix.Close(dir) }() // only a path
+	probe, err := unix.Openat2(dir, rel, &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("FIFO %s: %w", path, kindOf(err))
+	}
+	defer func() { _ = unix.Close(probe) }() // only a path
+	var st unix.Stat_t
+	if err := unix.Fstat(probe, &st); err != nil {
+		return nil, fmt.Errorf("FIFO %s: %w", path, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFIFO {
+		return nil, fmt.Errorf("%s is not a FIFO: %w", path, errdefs.ErrPermissionDenied)
+	}
+	// The very file that was looked at, whatever its name stands for by now.
+	fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", probe), unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("FIFO %s: %w", path, err)
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// split checks the name and divides it into a directory that containerd owns and
+// what is below it.
+func (d fifoDirs) split(container, path string) (base, rel string, err error) {
+	if !filepath.IsAbs(path) || filepath.Clean(path) != path {
+		return "", "", fmt.Errorf("stdio %q is no FIFO's path: %w", clip(path), errdefs.ErrInvalidArgument)
+	}
+	own := filepath.Join(d.state, criContainers, container)
+	if rel, ok := strings.CutPrefix(path, own+"/io/"); ok {
+		return own, filepath.Join("io", rel), nil
+	}
+	for _, dir := range d.plain {
+		rel, ok := strings.CutPrefix(path, dir+"/")
+		if !ok {
+			continue
+		}
+		// dir/RANDOM/CONTAINER-stdout: the last element alone says whose it is.
+		name := filepath.Base(rel)
+		for _, stream := range []string{"-stdin", "-stdout", "-stderr"} {
+			if name == container+stream && strings.Count(rel, "/") == 1 {
+				return dir, rel, nil
+			}
+		}
+	}
+	return "", "", fmt.Errorf("stdio %q does not belong to container %s: %w", clip(path), container, errdefs.ErrPermissionDenied)
+}
+
+// kindOf gives an error of the kernel its kind.
+func kindOf(err error) error {
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
+		return fmt.Errorf("%w: %w", err, errdefs.ErrNotFound)
+	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.EXDEV):
+		return fmt.Errorf("%w: %w", err, errdefs.ErrPermissionDenied)
+	}
+	return err
+}
+
+// clip keeps hostile values short in messages.
+func clip(s string) string {
+	const longest = 200
+	if len(s) > longest {
+		return s[:longest] + "…"
+	}
+	return s
+}

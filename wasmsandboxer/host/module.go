@@ -1,0 +1,271 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
+
+	"blazar/engines"
+	"blazar/internal/mnt"
+	ociwasm "blazar/oci-wasm"
+	"blazar/wasmsandboxer/hostapi"
+)
+
+// findModule finds the module that a command names, compiles it unless that was
+// done before, and makes the artifact appear in the pod.
+func (s *Service) findModule(ctx context.Context, rec *Container, files *files, command, cwd string, env []string) (*hostapi.Module, error) {
+	choice, err := s.choices(rec).Engine(s.node.DefaultEngine, s.node.Engines.Names())
+	if err != nil {
+		return nil, err
+	}
+	engine, err := s.node.Engines.Open(ctx, choice.Engine)
+	if err != nil {
+		return nil, err
+	}
+	image, err := s.image(ctx, rec)
+	if err != nil {
+		return nil, err
+	}
+	src, err := ociwasm.Locate(image, command)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.openModule(ctx, rec, files, image, src, cwd, env, abilities(engine))
+	if err != nil {
+		return nil, err
+	}
+	artifact, err := s.artifact(ctx, engine.Info(), m)
+	if err != nil {
+		return nil, err
+	}
+	path, err := s.mountArtifact(artifact)
+	if err != nil {
+		return nil, err
+	}
+	entry := src.Export
+	if entry == "" {
+		entry = engines.DefaultEntry
+	}
+	return &hostapi.Module{
+		Engine: choice.Engine, Artifact: path, Entry: entry, Name: m.name, Digest: m.digest.String(), Reason: choice.Reason,
+	}, nil
+}
+
+// abilities is what the image package wants to know of an engine.
+func abilities(e engines.Engine) ociwasm.Abilities {
+	i := e.Info()
+	return ociwasm.Abilities{Engine: i.Name, Components: strings.HasPrefix(i.Capabilities["components"], "yes")}
+}
+
+// found is a module's bytes before they are compiled.
+type found struct {
+	name   string
+	digest digest.Digest
+	open   func(context.Context) (io.ReadCloser, error)
+	close  func()
+}
+
+// openModule opens the module and checks that the engine can run it.
+func (s *Service) openModule(ctx context.Context, rec *Container, files *files, image *ociwasm.Image, src ociwasm.Source, cwd string, env []string, a ociwasm.Abilities) (*found, error) {
+	if src.Layer != nil {
+		p := s.node.Containers.Content(s.pod.Namespace)
+		if err := ociwasm.CheckLayer(ctx, p, *src.Layer, a); err != nil {
+			return nil, err
+		}
+		layer := *src.Layer
+		return &found{
+			name: "layer " + shortDigest(layer.Digest), digest: layer.Digest, close: func() {},
+			open: func(ctx context.Context) (io.ReadCloser, error) { return ociwasm.OpenModule(ctx, p, layer) },
+		}, nil
+	}
+	var tried []string
+	for _, path := range src.Candidates(cwd, env) {
+		f, err := openRegular(files.root, path)
+		if errors.Is(err, errdefs.ErrNotFound) {
+			tried = append(tried, path)
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("module %s: %w", path, err)
+		}
+		return s.checkFile(ctx, f, path, files.layers, a)
+	}
+	return nil, fmt.Errorf("no module %q in the image (tried %s): name it with the command, as in /app.wasm or /app.wasm#export: %w",
+		clip(src.Path), strings.Join(tried, ", "), errdefs.ErrNotFound)
+}
+
+func (s *Service) checkFile(ctx context.Context, f *os.File, path, layers string, a ociwasm.Abilities) (_ *found, err error) {
+	defer func() {
+		if err != nil {
+			_ = f.Close() // only read
+		}
+	}()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if err := ociwasm.CheckModule(path, f, st.Size(), a); err != nil {
+		return nil, err
+	}
+	d, err := s.node.digests.Of(ctx, layers, path, f)
+	if err != nil {
+		return nil, err
+	}
+	return &found{
+		name: path, digest: d, close: func() { _ = f.Close() },
+		open: func(context.Context) (io.ReadCloser, error) {
+			return io.NopCloser(io.NewSectionReader(f, 0, ociwasm.MaxModuleSize+1)), nil
+		},
+	}, nil
+}
+
+// openRegular opens a file inside root for reading. Nothing else is ever opened,
+// so that a FIFO or device of the image neither blocks nor reacts.
+func openRegular(root *os.File, path string) (*os.File, error) {
+	f, err := mnt.OpenIn(root, path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
+	if err != nil {
+		return nil, err
+	}
+	st, err := f.Stat()
+	if err == nil && !st.Mode().IsRegular() {
+		err = fmt.Errorf("it is no file but %s: %w", st.Mode().Type(), errdefs.ErrInvalidArgument)
+		if st.IsDir() {
+			err = fmt.Errorf("it is a directory: %w", errdefs.ErrNotFound)
+		}
+	}
+	if err != nil {
+		_ = f.Close() // only read
+		return nil, err
+	}
+	return f, nil
+}
+
+// artifact compiles m unless the cache has it.
+func (s *Service) artifact(ctx context.Context, e engines.Info, m *found) (*ociwasm.Artifact, error) {
+	a, err := s.node.Cache.Artifact(ctx, ociwasm.Key{
+		Digest: m.digest, Engine: e.Name, Version: e.Version, Settings: e.Settings, CPU: ociwasm.HostCPU(),
+	}, m.open)
+	if ctx.Err() == nil {
+		m.close() // otherwise the compilation goes on reading: the collector closes it
+	}
+	return a, err
+}
+
+// mountArtifact binds the artifact into the pod, once, and keeps it in the cache as
+// long as the pod lives.
+func (s *Service) mountArtifact(a *ociwasm.Artifact) (path string, err error) {
+	name := filepath.Base(a.Dir)
+	target := filepath.Join(s.pod.Root, artifactsDir, name)
+	s.mu.Lock()
+	defer s.mu.Unlock() // a few system calls on local files, nothing that waits
+	defer func() {
+		if err != nil {
+			a.Release()
+		}
+	}()
+	if sameFile(a.Dir, target) {
+		if s.artifacts[name] != nil {
+			a.Release()
+		} else { // mounted by a daemon before this one
+			s.artifacts[name] = a
+		}
+		return "/" + artifactsDir + "/" + name, nil
+	}
+	if err := os.MkdirAll(target, 0o755); err != nil {
+		return "", err
+	}
+	if err := detach(target); err != nil { // an evicted one under the same name
+		return "", err
+	}
+	d, err := mnt.Bind(a.Dir, false, nil, mnt.Attr{ReadOnly: true, NoSUID: true, NoDev: true})
+	if err != nil {
+		return "", fmt.Errorf("artifact %s: %w", a.Dir, err)
+	}
+	defer func() { _ = d.Close() }() // attached, or not wanted
+	if err := d.AttachAt(target); err != nil {
+		return "", fmt.Errorf("artifact %s: %w", a.Dir, err)
+	}
+	if old := s.artifacts[name]; old != nil {
+		old.Release()
+	}
+	s.artifacts[name] = a
+	return "/" + artifactsDir + "/" + name, nil
+}
+
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
+}
+
+// image is what the container's image was found to be; one without a module layer
+// when containerd does not know the image any more.
+func (s *Service) image(ctx context.Context, rec *Container) (*ociwasm.Image, error) {
+	name := rec.Image
+	if name == "" {
+		name = rec.Spec.Annotations[annotationImageName]
+	}
+	if name == "" {
+		return &ociwasm.Image{}, nil
+	}
+	d, err := s.node.Containers.Image(ctx, s.pod.Namespace, name)
+	if errors.Is(err, errdefs.ErrNotFound) {
+		return &ociwasm.Image{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.node.images.get(ctx, s.node.Containers.Content(s.pod.Namespace), s.pod.Namespace, d)
+}
+
+// imageMemo remembers what images are: their digest says it for ever. The zero
+// value is ready.
+type imageMemo struct {
+	mu sync.Mutex // guards m
+	m  map[string]*ociwasm.Image
+}
+
+// maxImages bounds the memo.
+const maxImages = 256
+
+func (i *imageMemo) get(ctx context.Context, p content.Provider, namespace string, d ocispec.Descriptor) (*ociwasm.Image, error) {
+	key := namespace + "@" + d.Digest.String()
+	i.mu.Lock()
+	image := i.m[key]
+	i.mu.Unlock()
+	if image != nil {
+		return image, nil
+	}
+	image, err := ociwasm.Inspect(ctx, p, d)
+	if err != nil {
+		return nil, err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.m == nil || len(i.m) >= maxImages {
+		i.m = map[string]*ociwasm.Image{}
+	}
+	i.m[key] = image
+	return image, nil
+}
+
+func shortDigest(d digest.Digest) string {
+	if s := d.Encoded(); len(s) > 12 {
+		return s[:12]
+	}
+	return d.String()
+}

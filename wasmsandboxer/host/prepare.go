@@ -1,0 +1,145 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/containerd/errdefs"
+	"github.com/containerd/log"
+
+	"blazar/internal/netns"
+	"blazar/wasmsandboxer/hostapi"
+)
+
+// prepare makes a container's files appear in the pod and finds its module. Asked
+// again for the same container it starts over.
+func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any, _ []*os.File, err error) {
+	ctx = log.WithLogger(ctx, log.G(ctx).WithField("container_id", q.Container))
+	c, leave, err := s.enter(ctx, q.Container)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer leave()
+	rec, err := s.lookup(ctx, q.Container)
+	if err != nil {
+		s.drop(q.Container, c)
+		return nil, nil, err
+	}
+	if err := s.unmount(q.Container); err != nil { // of an earlier try
+		return nil, nil, err
+	}
+	b := &bundle{}
+	defer func() {
+		if err != nil {
+			b.close()
+			c.record = nil
+			if uerr := s.unmount(q.Container); uerr != nil {
+				log.G(ctx).WithError(uerr).Warn("files of a container that failed stay until the pod is removed")
+			}
+			s.drop(q.Container, c)
+		}
+	}()
+	choose := s.choices(rec)
+	if err := choose.Isolation(); err != nil {
+		return nil, nil, err
+	}
+	if err := s.openStdio(b, q.Container, q.Stdio); err != nil {
+		return nil, nil, err
+	}
+	files, err := s.mountFiles(ctx, rec)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer files.close()
+	p := rec.Spec.Process
+	module, err := s.findModule(ctx, rec, files, p.Args[0], p.Cwd, p.Env)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.listen(b, rec); err != nil {
+		return nil, nil, err
+	}
+	if files.message != nil {
+		b.add(hostapi.RoleMessage, files.message)
+		files.message = nil
+	}
+	c.record, c.module = rec, *module
+	return &hostapi.PrepareReply{
+		Roles: b.roles, Module: *module, Args: p.Args, Env: environment(p.Env, p.Cwd),
+		Rootfs: rootfsInTask(q.Container), Preopens: files.preopens,
+		MemoryLimit: memoryLimit(rec), Notes: files.notes,
+	}, b.files, nil
+}
+
+// exec finds another module in the files of a prepared container.
+func (s *Service) exec(ctx context.Context, q *hostapi.ExecRequest) (_ any, _ []*os.File, err error) {
+	c, leave, err := s.enter(ctx, q.Container)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer leave()
+	if c.record == nil { // of a daemon before this one
+		rec, err := s.lookup(ctx, q.Container)
+		if err != nil {
+			s.drop(q.Container, c)
+			return nil, nil, err
+		}
+		c.record = rec
+	}
+	files, err := s.openFiles(q.Container)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer files.close()
+	b := &bundle{}
+	defer func() {
+		if err != nil {
+			b.close()
+		}
+	}()
+	if err := s.openStdio(b, q.Container, q.Stdio); err != nil {
+		return nil, nil, err
+	}
+	module, err := s.findModule(ctx, c.record, files, q.Command, q.Cwd, []string{"PATH=" + q.SearchPath})
+	if err != nil {
+		return nil, nil, err
+	}
+	return &hostapi.ExecReply{Roles: b.roles, Module: *module}, b.files, nil
+}
+
+// listen opens the container's listeners in the pod's network.
+func (s *Service) listen(b *bundle, rec *Container) error {
+	all, err := s.choices(rec).Listeners()
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	var ns *os.File
+	if s.pod.NetNS != "" {
+		if ns, err = netns.Open(s.pod.NetNS); err != nil {
+			return err
+		}
+		defer func() { _ = ns.Close() }() // only a handle
+	}
+	for _, l := range all {
+		f, err := netns.Listen(ns, l.Network, l.Address)
+		if errors.Is(err, errdefs.ErrAlreadyExists) {
+			return fmt.Errorf("%w (containers of a pod share its addresses: give each its own with blazar/listen.<container>)", err)
+		}
+		if err != nil {
+			return err
+		}
+		b.add(hostapi.RoleListener, f)
+	}
+	return nil
+}
+
+// memoryLimit is linux.resources.memory.limit, 0 for none.
+func memoryLimit(rec *Container) uint64 {
+	l := rec.Spec.Linux
+	if l == nil || l.Resources == nil || l.Resources.Memory == nil || l.Resources.Memory.Limit == nil || *l.Resources.Memory.Limit <= 0 {
+		return 0
+	}
+	return uint64(*l.Resources.Memory.Limit)
+}

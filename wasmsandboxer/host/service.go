@@ -1,0 +1,250 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/containerd/containerd/v2/pkg/identifiers"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/log"
+	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"blazar/engines"
+	ociwasm "blazar/oci-wasm"
+	"blazar/wasmsandboxer/hostapi"
+	"blazar/wasmsandboxer/podspec"
+)
+
+// Node is what the services of all pods share. Its fields do not change.
+type Node struct {
+	Containers Containers
+	Engines    *engines.Registry
+	// DefaultEngine is the configured engine, empty for the best one.
+	DefaultEngine string
+	// Cache holds and makes artifacts.
+	Cache *ociwasm.Cache
+	// Events takes the events of pods.
+	Events Forwarder
+	// ContainerdState is containerd's state directory.
+	ContainerdState string
+	// RefuseUnmapped refuses volumes whose file system cannot be idmapped, instead of
+	// mounting them with their owners as they are.
+	RefuseUnmapped bool
+
+	digests ociwasm.DigestMemo
+	images  imageMemo
+}
+
+// Forwarder hands events to containerd.
+type Forwarder interface {
+	Forward(ctx context.Context, namespace, topic, typeName string, value []byte) error
+}
+
+// Pod is the pod of one Service.
+type Pod struct {
+	ID, Namespace string
+	// Root is the pod's root directory on the host, Scratch an empty private one.
+	Root, Scratch string
+	// UID is the pod's user and group.
+	UID uint32
+	// NetNS is the path of the pod's network namespace, empty for the host's.
+	NetNS          string
+	Annotations    map[string]string
+	RuntimeHandler string
+	Config         *runtime.PodSandboxConfig
+}
+
+// Service answers the wasm-task of one pod. Close it after the last request.
+type Service struct {
+	node  *Node
+	pod   Pod
+	fifos fifoDirs
+
+	mu         sync.Mutex // guards the fields below
+	containers map[string]*container
+	artifacts  map[string]*ociwasm.Artifact // by name below artifactsDir
+	known      knownIDs
+}
+
+var _ hostapi.Handler = (*Service)(nil)
+
+// container is a prepared container.
+type container struct {
+	// turn holds one token: who has it may change what is mounted.
+	turn   chan struct{}
+	record *Container
+	module hostapi.Module
+}
+
+// Directories below a pod's root.
+const (
+	containersDir = "c"
+	artifactsDir  = "a"
+	filesDir      = "etc"
+)
+
+// New makes the service of a pod whose root is mounted.
+func New(n *Node, p Pod) *Service {
+	return &Service{
+		node: n, pod: p, fifos: newFIFODirs(n.ContainerdState),
+		containers: map[string]*container{}, artifacts: map[string]*ociwasm.Artifact{},
+	}
+}
+
+// Handle answers one request.
+func (s *Service) Handle(ctx context.Context, method string, body []byte) (any, []*os.File, error) {
+	ctx = log.WithLogger(ctx, log.G(ctx).WithField("sandbox_id", s.pod.ID))
+	switch method {
+	case hostapi.MethodPrepare:
+		var q hostapi.PrepareRequest
+		if err := hostapi.Decode(body, &q); err != nil {
+			return nil, nil, err
+		}
+		return s.prepare(ctx, &q)
+	case hostapi.MethodExec:
+		var q hostapi.ExecRequest
+		if err := hostapi.Decode(body, &q); err != nil {
+			return nil, nil, err
+		}
+		return s.exec(ctx, &q)
+	case hostapi.MethodRemove:
+		var q hostapi.RemoveRequest
+		if err := hostapi.Decode(body, &q); err != nil {
+			return nil, nil, err
+		}
+		return nil, nil, s.remove(ctx, q.Container)
+	case hostapi.MethodEvent:
+		var q hostapi.EventRequest
+		if err := hostapi.Decode(body, &q); err != nil {
+			return nil, nil, err
+		}
+		return nil, nil, s.event(ctx, &q)
+	}
+	return nil, nil, fmt.Errorf("method %q: %w", clip(method), errdefs.ErrNotImplemented)
+}
+
+// Choices says which module and engine each prepared container got, by id.
+func (s *Service) Choices() map[string]hostapi.Module {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := map[string]hostapi.Module{}
+	for id, c := range s.containers {
+		if c.record != nil {
+			out[id] = c.module
+		}
+	}
+	return out
+}
+
+// Close gives up what the pod used of the cache. Its mounts go with its root.
+func (s *Service) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.artifacts {
+		a.Release()
+	}
+	s.artifacts = map[string]*ociwasm.Artifact{}
+}
+
+// enter takes the container's turn; leave gives it back.
+func (s *Service) enter(ctx context.Context, id string) (c *container, leave func(), err error) {
+	if err := identifiers.Validate(id); err != nil {
+		return nil, nil, fmt.Errorf("container id %q: %w", clip(id), errdefs.ErrInvalidArgument)
+	}
+	s.mu.Lock()
+	c = s.containers[id]
+	if c == nil {
+		if len(s.containers) >= maxContainers {
+			s.mu.Unlock()
+			return nil, nil, fmt.Errorf("pod has %d containers already: %w", maxContainers, errdefs.ErrResourceExhausted)
+		}
+		c = &container{turn: make(chan struct{}, 1)}
+		s.containers[id] = c
+	}
+	s.mu.Unlock()
+	select {
+	case c.turn <- struct{}{}:
+		return c, func() { <-c.turn }, nil
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+}
+
+// maxContainers bounds what a wasm-task that went wild can make the daemon keep.
+const maxContainers = 1024
+
+// drop forgets a container that holds nothing any more.
+func (s *Service) drop(id string, c *container) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.containers[id] == c {
+		delete(s.containers, id)
+	}
+}
+
+// lookup asks containerd for the container and refuses those of other pods.
+func (s *Service) lookup(ctx context.Context, id string) (*Container, error) {
+	rec, err := s.node.Containers.Container(ctx, s.pod.Namespace, id)
+	if err != nil {
+		return nil, err
+	}
+	sandbox := rec.SandboxID
+	if sandbox == "" {
+		sandbox = rec.Spec.Annotations[annotationSandboxID]
+	}
+	if sandbox != s.pod.ID || rec.ID != id {
+		return nil, fmt.Errorf("container %s does not belong to pod %s: %w", id, s.pod.ID, errdefs.ErrPermissionDenied)
+	}
+	if rec.Spec.Process == nil || len(rec.Spec.Process.Args) == 0 {
+		return nil, fmt.Errorf("container %s has no command: %w", id, errdefs.ErrInvalidArgument)
+	}
+	s.mu.Lock()
+	s.known.add(id)
+	s.mu.Unlock()
+	return rec, nil
+}
+
+// choices is what the annotations of a container are read with.
+func (s *Service) choices(rec *Container) *podspec.Container {
+	return &podspec.Container{
+		Name:        rec.Spec.Annotations[annotationContainerName],
+		Annotations: rec.Spec.Annotations, Pod: s.pod.Annotations,
+		RuntimeHandler: s.pod.RuntimeHandler,
+	}
+}
+
+func (s *Service) containerDir(id string) string {
+	return filepath.Join(s.pod.Root, containersDir, id)
+}
+
+// remove takes a container's files away; that there are none is no error.
+func (s *Service) remove(ctx context.Context, id string) error {
+	c, leave, err := s.enter(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if err := s.unmount(id); err != nil {
+		return err
+	}
+	c.record = nil
+	s.drop(id, c)
+	return nil
+}
+
+func (s *Service) unmount(id string) error {
+	dir := s.containerDir(id)
+	if err := detach(filepath.Join(dir, rootfsName)); err != nil {
+		return fmt.Errorf("unmount the files of container %s: %w", id, err)
+	}
+	for _, d := range []string{filepath.Join(dir, rootfsName), dir} {
+		if err := os.Remove(d); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove the directory of container %s: %w", id, err)
+		}
+	}
+	return nil
+}

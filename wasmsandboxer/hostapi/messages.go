@@ -1,0 +1,141 @@
+package hostapi
+
+// Limits of one packet. The size stays below the kernel's default send buffer;
+// anything larger spills into a memfd.
+const (
+	MaxPacket = 64 << 10
+	MaxSpill  = 8 << 20
+	MaxFiles  = 64
+	// MaxInFlight is how many requests of one wasm-task the daemon works on at a
+	// time; further ones wait in the socket.
+	MaxInFlight = 32
+)
+
+// Methods.
+const (
+	// MethodPrepare makes a container's files appear and answers with what it
+	// takes to run it: PrepareRequest, PrepareReply.
+	MethodPrepare = "prepare"
+	// MethodExec does the same for one more process of a prepared container:
+	// ExecRequest, ExecReply.
+	MethodExec = "exec"
+	// MethodRemove takes a container's files away: RemoveRequest, no reply.
+	MethodRemove = "remove"
+	// MethodEvent hands an event to containerd: EventRequest, no reply.
+	MethodEvent = "event"
+)
+
+// Roles of the files that come with a reply.
+const (
+	RoleStdin  = "stdin"
+	RoleStdout = "stdout"
+	RoleStderr = "stderr"
+	// RolePTY is the master of a terminal, RoleTTY its other end.
+	RolePTY = "pty"
+	RoleTTY = "tty"
+	// RoleListener is a listening socket in the pod's network.
+	RoleListener = "listener"
+	// RoleMessage is the file that takes the container's last words.
+	RoleMessage = "message"
+)
+
+// Hello is the first packet on the connection that a wasm-task is born with, from
+// the daemon: what the task cannot know of itself.
+type Hello struct {
+	// Sandbox and Namespace are containerd's names for the pod.
+	Sandbox   string `json:"sandbox"`
+	Namespace string `json:"namespace"`
+	// Pid is the wasm-task as the host sees it.
+	Pid uint32 `json:"pid"`
+	// CgroupV2 says which statistics containerd expects.
+	CgroupV2 bool `json:"cgroup2,omitempty"`
+	// LogLevel is the daemon's.
+	LogLevel string `json:"log_level,omitempty"`
+}
+
+// Stdio names a process's FIFOs as containerd gave them; empty means none.
+type Stdio struct {
+	Stdin    string `json:"stdin,omitempty"`
+	Stdout   string `json:"stdout,omitempty"`
+	Stderr   string `json:"stderr,omitempty"`
+	Terminal bool   `json:"terminal,omitempty"`
+}
+
+// PrepareRequest asks for the container of that id.
+type PrepareRequest struct {
+	Container string `json:"container"`
+	Stdio     Stdio  `json:"stdio"`
+}
+
+// Module says what to run and with what. It is shared by containers and execs.
+type Module struct {
+	// Engine is the engine's name, Artifact the directory to load, seen from the
+	// wasm-task.
+	Engine   string `json:"engine"`
+	Artifact string `json:"artifact"`
+	// Entry is the export to call.
+	Entry string `json:"entry"`
+	// Name and Digest are for people: where the module was found.
+	Name   string `json:"name"`
+	Digest string `json:"digest"`
+	// Reason says why this engine was chosen.
+	Reason string `json:"reason"`
+}
+
+// Preopen is a directory the guest may use, by the absolute path it knows it by;
+// the wasm-task resolves it inside the container's rootfs.
+type Preopen struct {
+	Guest    string `json:"guest"`
+	ReadOnly bool   `json:"ro,omitempty"`
+}
+
+// PrepareReply is a prepared container.
+type PrepareReply struct {
+	// Roles names the files that came along, in order.
+	Roles []string `json:"roles,omitempty"`
+	Module Module `json:"module"`
+	// Args and Env are the guest's own; whatever depends on its descriptors is added
+	// by the wasm-task.
+	Args     []string  `json:"args"`
+	Env      []string  `json:"env,omitempty"`
+	// Rootfs is the container's root as the wasm-task sees it.
+	Rootfs   string    `json:"rootfs"`
+	Preopens []Preopen `json:"preopens"`
+	// MemoryLimit is in bytes, 0 for none.
+	MemoryLimit uint64 `json:"memory,omitempty"`
+	// Notes are things a person should know, e.g. a volume mounted without
+	// idmapping. They go to the log.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// ExecRequest asks for another process in a prepared container.
+type ExecRequest struct {
+	Container string `json:"container"`
+	// Exec is the exec id, unique within the container.
+	Exec  string `json:"exec"`
+	Stdio Stdio  `json:"stdio"`
+	// Command is the module to run, "path" or "path#export".
+	Command string `json:"command"`
+	// Cwd is what a relative Command is relative to; SearchPath is where a bare name
+	// is looked for, the value of PATH.
+	Cwd        string `json:"cwd,omitempty"`
+	SearchPath string `json:"path,omitempty"`
+}
+
+// ExecReply is a prepared process.
+type ExecReply struct {
+	Roles  []string `json:"roles,omitempty"`
+	Module Module   `json:"module"`
+}
+
+// RemoveRequest names the container to take away.
+type RemoveRequest struct {
+	Container string `json:"container"`
+}
+
+// EventRequest carries an event: a protobuf message and its type.
+type EventRequest struct {
+	Topic string `json:"topic"`
+	Type  string `json:"type"`
+	Value []byte `json:"value"`
+}

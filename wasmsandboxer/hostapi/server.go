@@ -1,0 +1,96 @@
+package hostapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/containerd/log"
+)
+
+// Handler answers one request. The files of the reply are closed once sent, also
+// when sending failed.
+type Handler interface {
+	Handle(ctx context.Context, method string, body []byte) (reply any, files []*os.File, err error)
+}
+
+// RequestTimeout bounds the work on one request; a first start may compile.
+const RequestTimeout = 2 * time.Minute
+
+// Serve answers the requests that come over c until the other side closes it,
+// ctx ends or the protocol is violated, and returns after the last handler has.
+// It closes c.
+func Serve(ctx context.Context, c *net.UnixConn, h Handler) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	defer stop()
+	defer func() { _ = c.Close() }()
+
+	conn := newConn(c, true)
+	slots := make(chan struct{}, MaxInFlight)
+	for {
+		p, _, err := conn.read()
+		if err != nil {
+			if errors.Is(err, io.EOF) || ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		if p.Method == "" || p.Error != nil {
+			return protocolError("answer without a question")
+		}
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		work.Go(func() {
+			defer func() { <-slots }()
+			answer(ctx, conn, p, h)
+		})
+	}
+}
+
+func answer(ctx context.Context, c *conn, p *packet, h Handler) {
+	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
+	defer cancel()
+	reply, files, err := handle(ctx, h, p)
+	defer closeAll(files)
+	out := &packet{ID: p.ID}
+	if err == nil && reply != nil {
+		out.Body, err = json.Marshal(reply)
+	}
+	if err != nil {
+		out.Error, out.Body = encodeError(err), nil
+		closeAll(files)
+		files = nil
+	}
+	if err := c.write(out, files); err != nil && ctx.Err() == nil {
+		log.G(ctx).WithError(err).WithField("method", p.Method).Warn("cannot answer the wasm-task")
+		// Without files it may get through; when it does not, the connection is dead
+		// and its reader knows.
+		_ = c.write(&packet{ID: p.ID, Error: encodeError(err)}, nil)
+	}
+}
+
+// handle keeps a panic over one pod's request from ending the daemon of all.
+func handle(ctx context.Context, h Handler, p *packet) (reply any, files []*os.File, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			log.G(ctx).WithField("method", p.Method).Errorf("host service: panic: %v\n%s", r, debug.Stack())
+			reply, files, err = nil, nil, fmt.Errorf("host service failed on %s: %w", p.Method, errdefs.ErrInternal)
+		}
+	}()
+	return h.Handle(ctx, p.Method, p.Body)
+}

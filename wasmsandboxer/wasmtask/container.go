@@ -1,0 +1,207 @@
+package wasmtask
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/containerd/errdefs"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"blazar/sandbox/task"
+	"blazar/wasmsandboxer/hostapi"
+)
+
+// cleanupTimeout bounds what goes on after a request failed or ended.
+const cleanupTimeout = 10 * time.Second
+
+var errNoCheckpoint = fmt.Errorf("a wasm guest cannot be checkpointed: %w", errdefs.ErrNotImplemented)
+
+// container is a guest with everything that its first process and its execs share.
+type container struct {
+	*process
+	rt       *Runtime
+	id       string
+	prepared *hostapi.PrepareReply
+	limit    atomic.Uint64 // of the linear memory, in bytes
+	usage    *usage
+	oom      chan struct{}
+
+	mu    sync.Mutex // guards the fields below
+	over  bool       // the first process has ended, oom is closed
+	execs map[*process]struct{}
+
+	ooms atomic.Uint64 // guests that ended over the limit
+}
+
+var (
+	_ task.Container   = (*container)(nil)
+	_ task.Meter       = (*container)(nil)
+	_ task.Pidser      = (*container)(nil)
+	_ task.Updater     = (*container)(nil)
+	_ task.OOMNotifier = (*container)(nil)
+)
+
+func newContainer(r *Runtime, id string, p *hostapi.PrepareReply) *container {
+	c := &container{rt: r, id: id, prepared: p, usage: newUsage(), oom: make(chan struct{}, 1), execs: map[*process]struct{}{}}
+	c.limit.Store(p.MemoryLimit)
+	return c
+}
+
+// init makes the container's first process; files are what came with the reply.
+func (c *container) init(ctx context.Context, files []*os.File) error {
+	s, err := takeStreams(c.prepared.Roles, files)
+	if err != nil {
+		return err
+	}
+	c.process, err = newProcess(ctx, c, processConfig{
+		module: c.prepared.Module, args: c.prepared.Args, env: c.prepared.Env, streams: s,
+	})
+	if err != nil {
+		return err
+	}
+	c.ended = c.end
+	return nil
+}
+
+// end follows the end of the first process: what runs beside it ends too, as if
+// it were the init of a pid namespace.
+func (c *container) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	close(c.oom)
+	for x := range c.execs {
+		x.interrupt(syscall.SIGKILL)
+	}
+}
+
+// addExec is asked before x is started.
+func (c *container) addExec(x *process) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return fmt.Errorf("container %s is not running: %w", c.id, errdefs.ErrFailedPrecondition)
+	}
+	c.execs[x] = struct{}{}
+	return nil
+}
+
+// removeExec follows the end of x.
+func (c *container) removeExec(x *process) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.execs, x)
+}
+
+// Exec prepares one more process: another module or export with the container's
+// files.
+func (c *container) Exec(ctx context.Context, q *task.ExecRequest) (task.Process, error) {
+	if q.Process == nil || len(q.Process.Args) == 0 {
+		return nil, fmt.Errorf("exec %s names no command: %w", q.ID, errdefs.ErrInvalidArgument)
+	}
+	select {
+	case <-c.done:
+		return nil, fmt.Errorf("container %s is not running: %w", c.id, errdefs.ErrFailedPrecondition)
+	default:
+	}
+	var p hostapi.ExecReply
+	files, err := c.rt.host.Call(ctx, hostapi.MethodExec, &hostapi.ExecRequest{
+		Container: c.id, Exec: q.ID, Stdio: stdio(q.Stdio), Command: q.Process.Args[0], Cwd: q.Process.Cwd, SearchPath: lookup(q.Process.Env, "PATH"),
+	}, &p)
+	if err != nil {
+		return nil, fmt.Errorf("exec %s: %w", q.ID, err)
+	}
+	s, err := takeStreams(p.Roles, files)
+	if err != nil {
+		return nil, fmt.Errorf("exec %s: %w", q.ID, err)
+	}
+	x, err := newProcess(ctx, c, processConfig{
+		module: p.Module, args: q.Process.Args, env: withCwd(q.Process.Env, q.Process.Cwd), streams: s,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("exec %s: %w", q.ID, err)
+	}
+	x.begin = func() error { return c.addExec(x) }
+	x.ended = func() { c.removeExec(x) }
+	return x, nil
+}
+
+// Delete frees the container, its guest and its files.
+func (c *container) Delete(ctx context.Context) error {
+	if err := c.process.Delete(ctx); err != nil {
+		return err
+	}
+	_, err := c.rt.host.Call(ctx, hostapi.MethodRemove, &hostapi.RemoveRequest{Container: c.id}, nil)
+	if errors.Is(err, errdefs.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// Pids is the one process on the host that all containers of the pod live in.
+func (c *container) Pids(context.Context) ([]uint32, error) {
+	return []uint32{c.rt.hello.Pid}, nil
+}
+
+// OOM yields when the guest ended over its memory limit.
+func (c *container) OOM() <-chan struct{} { return c.oom }
+
+// memoryLimiter is an engine's instance that can move its limit while it runs.
+type memoryLimiter interface {
+	SetMemoryLimit(bytes uint64) error
+}
+
+// Update moves the memory limit, for the running guest where its engine can. CPU
+// is limited by the pod's cgroup alone, hence nothing to do for it.
+func (c *container) Update(_ context.Context, r *specs.LinuxResources, _ map[string]string) error {
+	if r == nil || r.Memory == nil || r.Memory.Limit == nil {
+		return nil
+	}
+	var limit uint64
+	if l := *r.Memory.Limit; l > 0 {
+		limit = uint64(l)
+	}
+	if limit == c.limit.Load() {
+		return nil
+	}
+	m, ok := c.instance.(memoryLimiter)
+	if !ok {
+		return fmt.Errorf("container %s: engine %s cannot change the memory limit of a running guest: %w",
+			c.id, c.config.module.Engine, errdefs.ErrNotImplemented)
+	}
+	if err := m.SetMemoryLimit(limit); err != nil {
+		return fmt.Errorf("container %s: %w", c.id, err)
+	}
+	c.limit.Store(limit)
+	return nil
+}
+
+// withCwd tells the guest its working directory the only way preview 1 has: the
+// variable that Go's runtime and others read.
+func withCwd(env []string, cwd string) []string {
+	if cwd == "" || cwd == "/" {
+		return env
+	}
+	if lookup(env, "PWD") != "" {
+		return env
+	}
+	return append(env[:len(env):len(env)], "PWD="+cwd)
+}
+
+// lookup is the value of a variable, the last one as getenv of most libcs has it.
+func lookup(env []string, name string) string {
+	for _, e := range slices.Backward(env) {
+		if v, ok := strings.CutPrefix(e, name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}

@@ -1,0 +1,242 @@
+package wasmtask
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"blazar/engines"
+	"blazar/engines/wasip1"
+	"blazar/sandbox/task"
+	"blazar/wasmsandboxer/hostapi"
+)
+
+// processConfig is what a process is made of.
+type processConfig struct {
+	module    hostapi.Module
+	args, env []string
+	streams   *streams
+}
+
+// process is one run of a module: a container's first or an exec.
+type process struct {
+	c        *container
+	config   processConfig
+	module   *module
+	system   *wasip1.System
+	instance engines.Instance
+	terminal *terminal    // nil without one
+	begin    func() error // asked before the guest is started
+	ended    func()       // called once, after done was closed
+
+	mu      sync.Mutex // guards the fields below
+	started bool
+	freed   bool
+	signal  syscall.Signal // the first fatal one, 0 for none
+	exit    task.Exit
+	kills   sync.WaitGroup // calls of instance.Kill; none begins once freed is set
+
+	done chan struct{} // closed when exit is valid
+}
+
+var (
+	_ task.Process     = (*process)(nil)
+	_ task.StdinCloser = (*process)(nil)
+	_ task.Resizer     = (*process)(nil)
+)
+
+// newProcess owns p.streams from the start.
+func newProcess(ctx context.Context, c *container, config processConfig) (_ *process, err error) {
+	p := &process{c: c, config: config, begin: func() error { return nil }, ended: func() {}, done: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			p.free()
+		}
+	}()
+	if len(config.args) == 0 {
+		return nil, fmt.Errorf("no command: %w", errdefs.ErrInvalidArgument)
+	}
+	p.module, err = c.rt.modules.acquire(ctx, config.module.Engine, config.module.Artifact)
+	if err != nil {
+		return nil, fmt.Errorf("load %s for engine %s: %w", config.module.Name, config.module.Engine, err)
+	}
+	if err := p.makeSystem(); err != nil {
+		return nil, err
+	}
+	p.instance, err = p.module.New(ctx, engines.Config{
+		System: p.system, Entry: config.module.Entry, MemoryLimit: c.limit.Load(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", config.module.Name, err)
+	}
+	return p, nil
+}
+
+// makeSystem makes the world that the guest sees.
+func (p *process) makeSystem() error {
+	preopens, err := openPreopens(p.c.prepared.Rootfs, p.c.prepared.Preopens)
+	if err != nil {
+		return err
+	}
+	s := p.config.streams
+	w := wasip1.Config{
+		Args: p.config.args, Env: p.config.env, Preopens: preopens, Listeners: s.listeners,
+		Stdin: s.stdin, Stdout: s.stdout, Stderr: s.stderr,
+	}
+	if s.tty != nil {
+		w.Stdin, w.Stdout, w.Stderr = s.tty, s.tty, s.tty
+		p.terminal = newTerminal(s, p.interrupt)
+	}
+	w.Env = append(w.Env[:len(w.Env):len(w.Env)], listenEnv(len(preopens), len(s.listeners))...)
+	p.system, err = wasip1.New(w)
+	if err != nil {
+		closePreopens(preopens)
+		return fmt.Errorf("guest's descriptors: %w", err)
+	}
+	return nil
+}
+
+// Start runs the guest on a thread of its own.
+func (p *process) Start(context.Context) (uint32, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.started {
+		return 0, fmt.Errorf("started already: %w", errdefs.ErrFailedPrecondition)
+	}
+	if p.signal != 0 {
+		return 0, fmt.Errorf("killed before it was started: %w", errdefs.ErrFailedPrecondition)
+	}
+	if err := p.begin(); err != nil {
+		return 0, err
+	}
+	p.started = true
+	if p.terminal != nil {
+		p.terminal.start()
+	}
+	go p.run() // Wait and Delete wait for it
+	return p.c.rt.hello.Pid, nil
+}
+
+// run is the life of the guest. The goroutine ends locked, so that its thread ends
+// with it: thread attributes that the guest's container set go nowhere else.
+func (p *process) run() {
+	runtime.LockOSThread()
+	leave := p.c.usage.enter(p.memory)
+	exit := p.instance.Run()
+	leave()
+	p.finish(p.outcome(exit))
+}
+
+func (p *process) memory() uint64 {
+	if m, ok := p.instance.(engines.MemoryReporter); ok {
+		return m.MemoryBytes()
+	}
+	return 0
+}
+
+// finish records the exit after everything the guest held is closed and its output
+// was handed on.
+func (p *process) finish(status uint32, lastWords string) {
+	s := p.config.streams
+	if lastWords != "" {
+		if s.tty != nil {
+			tell(s.tty, lastWords)
+		} else {
+			tell(s.stderr, lastWords)
+		}
+		tell(s.message, lastWords)
+	}
+	_ = p.system.Close() // listeners are free and readers of the output see its end
+	if p.terminal != nil {
+		p.terminal.drain()
+	}
+	s.close()
+	p.mu.Lock()
+	p.exit = task.Exit{Status: status, At: time.Now()}
+	p.mu.Unlock()
+	close(p.done)
+	p.ended()
+}
+
+// Wait answers when the guest has ended.
+func (p *process) Wait(ctx context.Context) (task.Exit, error) {
+	select {
+	case <-p.done:
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.exit, nil
+	case <-ctx.Done():
+		return task.Exit{}, ctx.Err()
+	}
+}
+
+// Delete frees the process, ending it first if that is still to be done.
+func (p *process) Delete(ctx context.Context) error {
+	p.mu.Lock()
+	pending := p.started || p.signal != 0
+	if p.started {
+		p.kill()
+	}
+	p.mu.Unlock()
+	if pending {
+		select {
+		case <-p.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	p.free()
+	return nil
+}
+
+// kill asks the engine to end the guest, without waiting. p.mu is held.
+func (p *process) kill() {
+	if !p.freed {
+		p.kills.Go(p.instance.Kill)
+	}
+}
+
+// free releases what newProcess made, as far as it got; idempotent. Nothing of the
+// guest runs.
+func (p *process) free() {
+	p.mu.Lock()
+	p.freed = true
+	p.mu.Unlock()
+	p.kills.Wait()
+	if p.instance != nil {
+		_ = p.instance.Close()
+	}
+	if p.system != nil {
+		_ = p.system.Close()
+	}
+	p.config.streams.close()
+	p.mu.Lock()
+	m := p.module
+	p.module = nil
+	p.mu.Unlock()
+	if m != nil {
+		p.c.rt.modules.release(m)
+	}
+}
+
+// CloseStdin ends the guest's input.
+func (p *process) CloseStdin(context.Context) error {
+	if p.terminal != nil {
+		return p.terminal.endInput()
+	}
+	p.system.CloseStdin()
+	return nil
+}
+
+// Resize sets the terminal's size.
+func (p *process) Resize(_ context.Context, width, height uint32) error {
+	if p.terminal == nil {
+		return fmt.Errorf("process has no terminal: %w", errdefs.ErrFailedPrecondition)
+	}
+	return p.terminal.resize(width, height)
+}
