@@ -104,6 +104,9 @@ type Exit struct {
 	OOM    bool
 	Trap   *Trap
 	Err    error
+	// Detail is, with OOM, what a person should read: how much memory the guest
+	// asked for and its limit.
+	Detail string
 }
 
 // Kinds of traps, the same words for every engine.
