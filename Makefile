@@ -11,7 +11,8 @@ TOOLS := $(CACHE)/bin
 STEP  := tools/step
 
 CONTAINERD_VERSION := $(shell sed -n 's|^\tgithub.com/containerd/containerd/v2 ||p' tools/go.mod | cut -d' ' -f1)
-CRITOOLS_VERSION   := $(shell sed -n 's|^\tsigs.k8s.io/cri-tools ||p' tools/go.mod | cut -d' ' -f1)
+CRITOOLS_VERSION   := $(shell sed -n 's|^\tsigs.k8s.io/cri-tools ||p' tools/cri/go.mod | cut -d' ' -f1)
+RUNC_VERSION       := $(shell sed -n 's|.*github.com/opencontainers/runc v|v|p' tools/runc/go.mod | cut -d' ' -f1)
 LINT_VERSION       := $(shell sed -n 's|^\tgithub.com/golangci/golangci-lint/v2 ||p' tools/lint/go.mod 2>/dev/null | cut -d' ' -f1)
 LDFLAGS            := -s -w
 
@@ -29,10 +30,11 @@ deps: ## install the Debian packages that are missing (root)
 .PHONY: tools
 tools: $(TOOLS)/containerd $(TOOLS)/crictl $(TOOLS)/runc ## build the pinned containerd, ctr, crictl and runc
 
-TOOLS_MOD := tools/go.mod tools/go.sum
+# Each tool is built from a module of its own, so that it has the dependencies its
+# makers chose: a crictl that shares containerd's reads other JSON.
 
 # containerd brings ctr and the shim of runc: one build, one stamp.
-$(TOOLS)/containerd: $(TOOLS_MOD)
+$(TOOLS)/containerd: tools/go.mod tools/go.sum
 	@mkdir -p $(TOOLS)
 	@$(STEP) "containerd, ctr $(CONTAINERD_VERSION) (minutes, the first time)" \
 		go -C tools build -trimpath \
@@ -43,26 +45,26 @@ $(TOOLS)/containerd: $(TOOLS_MOD)
 		github.com/containerd/containerd/v2/cmd/containerd
 	@touch $@
 
-$(TOOLS)/crictl: $(TOOLS_MOD)
+$(TOOLS)/crictl: tools/cri/go.mod tools/cri/go.sum
 	@mkdir -p $(TOOLS)
 	@$(STEP) "crictl $(CRITOOLS_VERSION)" \
-		go -C tools build -trimpath \
+		go -C tools/cri build -trimpath \
 		-ldflags '$(LDFLAGS) -X sigs.k8s.io/cri-tools/pkg/version.Version=$(CRITOOLS_VERSION)' \
-		-o ../$@ sigs.k8s.io/cri-tools/cmd/crictl
+		-o ../../$@ sigs.k8s.io/cri-tools/cmd/crictl
 	@touch $@
 
 # Without the tag runc starts pods of crictl, and fails those of a kubelet.
-$(TOOLS)/runc: $(TOOLS_MOD)
+$(TOOLS)/runc: tools/runc/go.mod tools/runc/go.sum
 	@mkdir -p $(TOOLS)
-	@$(STEP) "runc (with seccomp)" \
-		env CGO_ENABLED=1 go -C tools build -trimpath -tags seccomp -ldflags '$(LDFLAGS)' \
-		-o ../$@ github.com/opencontainers/runc
+	@$(STEP) "runc $(RUNC_VERSION) (with seccomp)" \
+		env CGO_ENABLED=1 go -C tools/runc build -trimpath -tags seccomp -ldflags '$(LDFLAGS)' \
+		-o ../../$@ github.com/opencontainers/runc
 	@touch $@
 
-$(TOOLS)/critest: $(TOOLS_MOD)
+$(TOOLS)/critest: tools/cri/go.mod tools/cri/go.sum
 	@mkdir -p $(TOOLS)
 	@$(STEP) "critest $(CRITOOLS_VERSION)" \
-		go -C tools test -c -trimpath -o ../$@ sigs.k8s.io/cri-tools/cmd/critest
+		go -C tools/cri test -c -trimpath -o ../../$@ sigs.k8s.io/cri-tools/cmd/critest
 	@touch $@
 
 .PHONY: critest

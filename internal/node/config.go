@@ -96,6 +96,9 @@ func (n *Node) containerdConfig() table {
 				"runtime_type":             "io.containerd.blazar.v1",
 				"sandboxer":                "wasm",
 				"disable_pause_image_pull": true,
+				// containerd hands only these on to the runtime.
+				"pod_annotations":       []string{"blazar/*", "run.oci.handler", "module.wasm.image/*"},
+				"container_annotations": []string{"blazar/*", "run.oci.handler", "module.wasm.image/*"},
 			}
 		}
 	}

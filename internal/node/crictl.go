@@ -105,7 +105,32 @@ func (n *Node) writeJSON(kind string, v any) (string, error) {
 		return "", err
 	}
 	defer func() { _ = f.Close() }()
-	return f.Name(), json.NewEncoder(f).Encode(v)
+	b, err := crictlJSON(v)
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(b)
+	return f.Name(), err
+}
+
+// crictlJSON is the JSON that crictl 1.36 reads: there the values of environment
+// variables are strings, in later versions of the API they are bytes.
+func crictlJSON(v any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	c, isContainer := v.(*runtime.ContainerConfig)
+	if err != nil || !isContainer || len(c.GetEnvs()) == 0 {
+		return b, err
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(b, &fields); err != nil {
+		return nil, err
+	}
+	var envs []map[string]string
+	for _, e := range c.GetEnvs() {
+		envs = append(envs, map[string]string{"key": e.GetKey(), "value": string(e.GetValue())})
+	}
+	fields["envs"] = envs
+	return json.Marshal(fields)
 }
 
 // ContainerStatus is what `crictl inspect` shows, as far as it is used here.

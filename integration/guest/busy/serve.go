@@ -1,0 +1,55 @@
+//go:build wasip1
+
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// serve answers HTTP requests, one per connection, on the first preopened listener.
+// When that is closed it finishes what it has accepted and ends. net/http would make
+// the module, and with it every test, three times as slow to compile.
+func serve([]string) error {
+	listener, err := net.FileListener(os.NewFile(3, "listener"))
+	if err != nil {
+		return err
+	}
+	fmt.Println("serving")
+	var open sync.WaitGroup
+	for {
+		c, err := listener.Accept()
+		if err != nil {
+			open.Wait()
+			fmt.Println("drained")
+			return nil
+		}
+		open.Go(func() {
+			defer c.Close()
+			answer(c)
+		})
+	}
+}
+
+func answer(c net.Conn) {
+	in := bufio.NewReader(c)
+	request, err := in.ReadString('\n')
+	if err != nil {
+		return
+	}
+	for line := request; err == nil && strings.TrimSpace(line) != ""; {
+		line, err = in.ReadString('\n')
+	}
+	body := "hello over http\n"
+	if strings.HasPrefix(request, "GET /slow ") {
+		fmt.Println("working")
+		time.Sleep(time.Second)
+		body = "slow answer\n"
+	}
+	fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(body), body)
+}

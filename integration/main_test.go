@@ -1,0 +1,73 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"blazar/internal/node"
+)
+
+// theNode is the node of all tests.
+var theNode *node.Node
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) (code int) {
+	ctx := context.Background()
+	n, err := startNode(ctx)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() {
+		if err := n.Stop(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}()
+	if err := loadImages(ctx, n); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	theNode = n
+	code = m.Run()
+	// What one test left would go unseen among the pods of the others.
+	if err := n.RemovePods(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	left, err := n.Leaks(ctx)
+	for _, l := range left {
+		fmt.Fprintln(os.Stderr, "left after all tests:", l)
+	}
+	if err != nil || len(left) > 0 {
+		fmt.Fprintln(os.Stderr, "--- FAIL: leaks", err)
+		code = 1
+	}
+	if code != 0 {
+		fmt.Fprintf(os.Stderr, "--- end of blazar serve's log ---\n%s\n", n.Log("serve", 60))
+	}
+	return code
+}
+
+func startNode(ctx context.Context) (*node.Node, error) {
+	root, err := filepath.Abs("..")
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	if err := node.Sweep(ctx); err != nil {
+		return nil, err
+	}
+	return node.Start(ctx, node.Config{
+		Bin:   filepath.Join(root, "bin"),
+		Tools: filepath.Join(root, ".cache", "bin"),
+	})
+}
