@@ -1,0 +1,236 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/containerd/containerd/v2/pkg/identifiers"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/log"
+
+	"blazar/internal/proc"
+	"blazar/sandbox"
+	"blazar/sandbox/state"
+)
+
+// create makes a sandbox of a record. When ctx ends meanwhile, or Shutdown comes,
+// everything of it is removed again.
+func (s *Service) create(ctx context.Context, r state.Record) error {
+	if err := identifiers.Validate(r.ID); err != nil {
+		return fmt.Errorf("sandbox id: %w", err)
+	}
+	p := newPod(s, r)
+	ctx = p.logger(ctx)
+	if err := p.take(ctx); err != nil {
+		return err
+	}
+	defer p.release()
+	if err := s.add(p); err != nil {
+		return err
+	}
+	if err := p.make(ctx); err != nil {
+		return fmt.Errorf("create sandbox %q: %w", p.id, err)
+	}
+	return nil
+}
+
+func (p *pod) make(ctx context.Context) (err error) {
+	if err := p.service.config.Store.Create(p.id); err != nil {
+		p.forget()
+		return err
+	}
+	ctx, cancel := p.interruptible(ctx)
+	defer cancel()
+	defer func() {
+		if err == nil {
+			return
+		}
+		ctx, cancel := detach(ctx, p.service.config.Timeouts.Delete)
+		defer cancel()
+		if cerr := p.discard(ctx); cerr != nil {
+			log.G(ctx).WithError(cerr).Error("cannot remove what was made of a sandbox that could not be created")
+		}
+	}()
+	if err := p.write(func(*state.Record) {}); err != nil {
+		return err
+	}
+	request, err := p.requestOf(p.record)
+	if err != nil {
+		return err
+	}
+	var sb sandbox.Sandbox
+	err = guard(ctx, "create", func() (err error) {
+		sb, err = p.service.sandboxer.Create(ctx, request)
+		return err
+	})
+	p.mu.Lock()
+	p.request, p.sandbox = request, sb
+	p.mu.Unlock()
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return err
+	}
+	return p.write(func(r *state.Record) { r.Phase = state.Created })
+}
+
+// discard deletes the sandbox, if there is one, then its directory, and forgets it.
+// Whatever fails may be tried again, by another Shutdown.
+func (p *pod) discard(ctx context.Context) error {
+	if _, sb := p.now(); sb != nil {
+		if err := guard(ctx, "delete", func() error { return sb.Delete(ctx) }); err != nil {
+			return err
+		}
+	}
+	p.endWatch(ctx)
+	// Nothing may write the record again while it goes.
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	if err := p.service.config.Store.Remove(p.id); err != nil {
+		return err
+	}
+	p.forget()
+	return nil
+}
+
+// endWatch ends the watching of a deleted pod.
+func (p *pod) endWatch(ctx context.Context) {
+	p.mu.Lock()
+	unwatch, watched := p.unwatch, p.watched
+	p.mu.Unlock()
+	if unwatch == nil {
+		return
+	}
+	unwatch()
+	select {
+	case <-watched:
+	case <-ctx.Done():
+		log.G(ctx).Error("the kind keeps waiting for a pod that was deleted")
+	}
+}
+
+// forget lets go of a pod of which nothing is left.
+func (p *pod) forget() {
+	p.mu.Lock()
+	p.gone = true
+	ended := p.record.Exit != nil
+	if !ended {
+		p.record.Exit = &state.Exit{Status: statusUnknown, At: time.Now(), Reason: "deleted"}
+	}
+	p.mu.Unlock()
+	if !ended {
+		close(p.done)
+	}
+	p.service.remove(p.id)
+}
+
+// start runs the sandbox.
+func (p *pod) start(ctx context.Context) (*state.Start, error) {
+	if err := p.take(ctx); err != nil {
+		return nil, err
+	}
+	defer p.release()
+	r, sb := p.now()
+	switch {
+	case p.isGone():
+		return nil, fmt.Errorf("sandbox %q: %w", p.id, errdefs.ErrNotFound)
+	case r.Phase != state.Created || sb == nil:
+		return nil, fmt.Errorf("cannot start sandbox %q, it is %s: %w", p.id, r.Phase, errdefs.ErrFailedPrecondition)
+	}
+	ctx, cancel := p.interruptible(ctx)
+	defer cancel()
+	if err := p.write(func(r *state.Record) { r.Phase = state.Starting }); err != nil {
+		return nil, err
+	}
+	var started *sandbox.Started
+	err := guard(ctx, "start", func() (err error) {
+		started, err = sb.Start(ctx)
+		return err
+	})
+	if err == nil && started == nil {
+		err = fmt.Errorf("kind %s started nothing: %w", p.service.sandboxer.Kind(), errdefs.ErrInternal)
+	}
+	if err != nil {
+		p.ended(ctx, &sandbox.Exit{Status: statusUnknown, Reason: "could not be started: " + err.Error()})
+		return nil, fmt.Errorf("start sandbox %q: %w", p.id, err)
+	}
+	start := &state.Start{Pid: started.Pid, Address: started.Address, CreatedAt: started.CreatedAt, Labels: started.Labels}
+	if start.CreatedAt.IsZero() {
+		start.CreatedAt = time.Now()
+	}
+	if ref, err := proc.RefOf(int(started.Pid)); err == nil {
+		start.StartTime = ref.StartTime
+	}
+	if err := p.write(func(r *state.Record) { r.Phase, r.Start = state.Started, start }); err != nil {
+		return nil, p.abandon(ctx, err)
+	}
+	p.watch()
+	return start, nil
+}
+
+// abandon stops a pod that runs but could not be recorded: after a restart of the
+// daemon nobody would know of it.
+func (p *pod) abandon(ctx context.Context, cause error) error {
+	ctx, cancel := detach(ctx, p.service.config.Timeouts.Stop)
+	defer cancel()
+	_, sb := p.now()
+	err := guard(ctx, "stop", func() error { return sb.Stop(ctx) })
+	p.ended(ctx, &sandbox.Exit{Status: statusUnknown, Reason: "could not be recorded: " + cause.Error()})
+	return errors.Join(fmt.Errorf("sandbox %q: %w", p.id, cause), err)
+}
+
+// stop ends the pod; it succeeds when there is nothing to end.
+func (p *pod) stop(ctx context.Context) error {
+	p.stopOthers()
+	if err := p.take(ctx); err != nil {
+		return err
+	}
+	defer p.release()
+	return p.halt(ctx)
+}
+
+// halt ends the pod and returns when its exit is recorded. The caller has the turn.
+func (p *pod) halt(ctx context.Context) error {
+	r, sb := p.now()
+	if sb == nil || r.Phase == state.Creating || p.isGone() {
+		return nil
+	}
+	// Also of one that has ended by itself: its children may live.
+	if err := guard(ctx, "stop", func() error { return sb.Stop(ctx) }); err != nil {
+		return fmt.Errorf("stop sandbox %q: %w", p.id, err)
+	}
+	if r.Phase == state.Created {
+		p.ended(ctx, &sandbox.Exit{})
+	}
+	select {
+	case <-p.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("sandbox %q was stopped, but its exit was not seen: %w", p.id, ctx.Err())
+	}
+}
+
+// shutdown ends the pod and forgets it. Whatever fails may be tried again.
+func (p *pod) shutdown(ctx context.Context) error {
+	p.stopOthers()
+	if err := p.take(ctx); err != nil {
+		return err
+	}
+	defer p.release()
+	if p.isGone() {
+		return nil
+	}
+	if err := p.halt(ctx); err != nil {
+		// Delete must cope with any state, and may do what Stop could not.
+		log.G(ctx).WithError(err).Warn("deleting a pod that could not be stopped")
+	}
+	ctx, cancel := detach(ctx, p.service.config.Timeouts.Delete)
+	defer cancel()
+	if err := p.discard(ctx); err != nil {
+		return fmt.Errorf("delete sandbox %q: %w", p.id, err)
+	}
+	return nil
+}
