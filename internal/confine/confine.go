@@ -11,12 +11,9 @@
 package confine
 
 import (
-	"net"
 	"os"
 
 	"golang.org/x/net/bpf"
-
-	"blazar/internal/proc"
 )
 
 // Config is everything a confined process is born with.
@@ -55,19 +52,12 @@ type Config struct {
 	// CgroupFD, if not nil, is the directory of a v2 cgroup to be born in
 	// (cgroup.Group.Dir).
 	CgroupFD *os.File
+	// OOMScoreAdj, if not nil, is the process's oom_score_adj (proc(5)); nil keeps
+	// the daemon's, which a service manager may have protected. Lowering it needs
+	// CAP_SYS_RESOURCE; without, it stays as it is.
+	OOMScoreAdj *int
 	// Adopt, if not nil, is called with the pid after the fork and before the
 	// process has done anything but wait in the constructor, for those who can
 	// only take over a process that exists (a systemd scope: cgroup.Group.Adopt).
 	Adopt func(pid int) error
-}
-
-// Process is a confined process, started by Start. Safe for concurrent use.
-type Process struct {
-	// Pid on the host.
-	Pid int
-	// Control is the daemon's end of the process's descriptor 3, a unixpacket
-	// socket. It belongs to the process; Close closes it.
-	Control *net.UnixConn
-
-	handle *proc.Handle
 }

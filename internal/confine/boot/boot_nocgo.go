@@ -1,0 +1,9 @@
+//go:build !linux || !cgo
+
+// Package boot is the half of package confine that runs in the confined process.
+// Built without cgo there is no constructor: the process cannot be confined, and
+// confine.Start of it fails.
+package boot
+
+// Confined says whether this process was confined at its start: never.
+func Confined() bool { return false }
