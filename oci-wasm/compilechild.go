@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -93,6 +94,9 @@ func confineChild(o ChildOptions) error {
 		if err := errors.Join(syscall.Setgroups(nil), syscall.Setresgid(o.UID, o.UID, o.UID), syscall.Setresuid(o.UID, o.UID, o.UID)); err != nil {
 			return fmt.Errorf("changing to uid %d: %w", o.UID, err)
 		}
+	}
+	if err := unix.CloseRange(childOutput+1, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return fmt.Errorf("closing inherited descriptors: %w", err)
 	}
 	runtime.LockOSThread() // until the program is replaced
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {

@@ -72,7 +72,7 @@ const (
 )
 
 // maxStderr bounds what is kept of a child's stderr, in bytes.
-const maxStderr = 8 << 10
+const maxStderr = 2 << 10
 
 // LimitError says which limit ended a compilation; it is
 // errdefs.ErrResourceExhausted.
@@ -188,7 +188,7 @@ func explain(ctx context.Context, err error, state *os.ProcessState, l CompileLi
 		return fmt.Errorf("%s: %w", lastLines(stderr), errdefs.ErrInvalidArgument)
 	case status.ExitStatus() == exitUnsupported:
 		return fmt.Errorf("%s: %w", lastLines(stderr), errdefs.ErrNotImplemented)
-	case outOfMemory(stderr) || status.Signaled() && usage != nil && usage.Maxrss<<10 >= l.Memory/10*9:
+	case outOfMemory(stderr) || usage != nil && usage.Maxrss<<10 >= l.Memory/4*3:
 		return &LimitError{Limit: "memory", Value: fmt.Sprintf("%d MiB", l.Memory>>20), Stderr: stderr}
 	case strings.Contains(stderr, syscall.EFBIG.Error()):
 		return &LimitError{Limit: "output size", Value: fmt.Sprintf("%d MiB", l.Output>>20), Stderr: stderr}
@@ -198,7 +198,7 @@ func explain(ctx context.Context, err error, state *os.ProcessState, l CompileLi
 
 // outOfMemory knows what Go, Rust and C++ say when they are refused memory.
 func outOfMemory(stderr string) bool {
-	for _, s := range []string{"out of memory", "cannot allocate memory", "memory allocation of", "bad_alloc", "failed to reserve"} {
+	for _, s := range []string{"out of memory", "cannot allocate memory", "memory allocation of", "bad_alloc", "pthread_create failed"} {
 		if strings.Contains(strings.ToLower(stderr), s) {
 			return true
 		}
