@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"blazar/internal/node"
+	"blazar/internal/testneeds"
 )
 
 // linuxNode starts a node without blazar serve from the programs of `make tools`.
 func linuxNode(t *testing.T) *node.Node {
 	t.Helper()
+	testneeds.Root(t)
 	tools, err := filepath.Abs("../../.cache/bin")
 	if err != nil {
 		t.Fatal(err)
