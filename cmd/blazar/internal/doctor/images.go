@@ -19,5 +19,5 @@ func checkImagePull(_ context.Context, h *Host) []Result {
 	if h.File.UseLocalImagePull {
 		return ok(name, "use_local_image_pull is on")
 	}
-	return warn(name, "use_local_image_pull is off", "set it to true in [plugins.'io.containerd.cri.v1.images']: without it a pull through CRI does not unpack images of platform wasi/wasm (`blazar install` sets it); linux images and artifacts are not affected")
+	return warn(name, "use_local_image_pull is off", "set it to true in [plugins.'io.containerd.cri.v1.images']: without it a pull through CRI does not unpack images of platform wasi/wasm, and their containers fail with `parent snapshot … does not exist` (`blazar install` sets it); linux images and artifacts are not affected")
 }

@@ -1,0 +1,48 @@
+package install
+
+import (
+	"bytes"
+	"embed"
+	"path/filepath"
+	"text/template"
+)
+
+//go:embed *.tmpl
+var templates embed.FS
+
+// handlers are the runtime handlers that containerd is told of, and the kind of
+// sandbox behind each.
+var handlers = []struct{ Name, Kind string }{
+	{"blazar-wasm", "wasm"},
+	{"blazar-wasmtime", "wasm"},
+	{"blazar-wasmedge", "wasm"},
+	{"blazar-wazero", "wasm"},
+}
+
+// annotations are the patterns of annotations that CRI hands on to a container;
+// without them a container's own engine could not be chosen. The asterisk does not
+// match a slash.
+var annotations = []string{"blazar/*", "run.oci.handler", "module.wasm.image/*"}
+
+// render fills a template.
+func (o Options) render(name string) ([]byte, error) {
+	t, err := template.ParseFS(templates, name)
+	if err != nil {
+		return nil, err
+	}
+	kinds := map[string]string{}
+	for _, h := range handlers {
+		kinds[h.Kind] = filepath.Join(o.StateDir, h.Kind+".sock")
+	}
+	var b bytes.Buffer
+	err = t.Execute(&b, map[string]any{
+		"Blazar":         o.binary("blazar"),
+		"WasmTask":       o.binary("wasm-task"),
+		"StateDir":       o.StateDir,
+		"Kinds":          kinds,
+		"Handlers":       handlers,
+		"Annotations":    annotations,
+		"LocalImagePull": o.LocalImagePull,
+	})
+	return b.Bytes(), err
+}
