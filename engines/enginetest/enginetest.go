@@ -165,13 +165,20 @@ func describe(e engines.Exit) string {
 	return b.String()
 }
 
-// pipe makes a pipe whose ends are closed after the test if nobody has before.
-func pipe(t testing.TB) (r, w *os.File) {
+// openPipe makes a pipe.
+func openPipe(t testing.TB) (r, w *os.File) {
 	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return r, w
+}
+
+// pipe makes a pipe whose ends are closed after the test if nobody has before.
+func pipe(t testing.TB) (r, w *os.File) {
+	t.Helper()
+	r, w = openPipe(t)
 	t.Cleanup(func() {
 		_ = r.Close() // usually closed already
 		_ = w.Close()

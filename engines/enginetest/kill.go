@@ -100,12 +100,13 @@ func (e ends) close() {
 }
 
 // fullWorld adds to world three pipes, nobody reading stderr or writing stdin,
-// and a listener.
+// and a listener. The caller closes the host's ends; the test would keep what it
+// is to clean up, and look like a leak.
 func fullWorld(t testing.TB, world wasip1.Config) (wasip1.Config, ends) {
 	t.Helper()
-	inR, inW := pipe(t)
-	outR, outW := pipe(t)
-	errR, errW := pipe(t)
+	inR, inW := openPipe(t)
+	outR, outW := openPipe(t)
+	errR, errW := openPipe(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -101,7 +101,9 @@ func testLeaks(t *testing.T, e engines.Engine) {
 	if after.threads > before.threads+10 {
 		t.Errorf("%d threads, %d before", after.threads, before.threads)
 	}
-	if grown := after.resident - before.resident; grown > int64(cycles)*4<<10 {
+	// What a process keeps for good comes in the first cycles; a leak of a page in
+	// each would be twice this.
+	if grown := after.resident - before.resident; grown > 4<<20 && !raceEnabled {
 		t.Errorf("the process has grown by %d KiB in %d cycles", grown>>10, cycles)
 	}
 }
