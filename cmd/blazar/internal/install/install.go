@@ -95,7 +95,9 @@ func (o Options) wanted() ([]file, error) {
 		data, err := os.ReadFile(filepath.Join(o.From, b.name))
 		if errors.Is(err, fs.ErrNotExist) {
 			// From may be a directory of an installation.
-			data, err = os.ReadFile(filepath.Join(o.From, "..", b.dir, b.name))
+			if there, other := os.ReadFile(filepath.Join(o.From, "..", b.dir, b.name)); other == nil {
+				data, err = there, nil
+			}
 		}
 		if err != nil {
 			return nil, &missingBinary{name: b.name, from: o.From, err: err}

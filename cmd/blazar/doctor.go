@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"blazar/cmd/blazar/internal/doctor"
+	"blazar/cmd/internal/builtin"
+)
+
+func init() {
+	register(&cli.Command{
+		Name:        "doctor",
+		Usage:       "check whether this host can run pods, and say what to do",
+		Description: "Changes nothing. The exit code is 1 when a check failed; warnings are no failure.",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "json", Usage: "print JSON"},
+			&cli.StringFlag{Name: "containerd", Usage: "containerd's socket", Value: "/run/containerd/containerd.sock"},
+			&cli.StringFlag{Name: "containerd-config", Usage: "containerd's main configuration", Value: "/etc/containerd/config.toml"},
+			&cli.StringFlag{Name: "state", Usage: "directory of the sockets of `blazar serve`", Value: "/run/blazar"},
+			&cli.StringFlag{Name: "wasm-task", Usage: "the wasm-task binary (default: where `blazar serve` looks)"},
+			&cli.StringFlag{Name: "layers", Usage: "a directory on the file system that holds the layers of images (default: /var/lib/containerd, or its parent)"},
+		},
+		Action: func(ctx context.Context, c *cli.Command) error {
+			report := doctor.Run(ctx, examine(ctx, c), doctor.Checks)
+			write := report.Text
+			if c.Bool("json") {
+				write = report.JSON
+			}
+			if err := write(c.Root().Writer); err != nil {
+				return err
+			}
+			if report.Failed() {
+				return cli.Exit("", 1)
+			}
+			return nil
+		},
+	})
+}
+
+// askTimeout bounds what containerd is asked.
+const askTimeout = 10 * time.Second
+
+// examine looks at this host.
+func examine(ctx context.Context, c *cli.Command) *doctor.Host {
+	h := &doctor.Host{
+		Euid:              os.Geteuid(),
+		Kernel:            doctor.RealKernel(layers(c.String("layers"))),
+		Engines:           builtin.Engines(),
+		WasmTask:          c.String("wasm-task"),
+		Sockets:           map[string]string{"wasm": filepath.Join(c.String("state"), "wasm.sock")},
+		ContainerdAddress: c.String("containerd"),
+	}
+	if h.WasmTask == "" {
+		h.WasmTask = findWasmTask()
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	h.Containerd, h.ContainerdErr = doctor.Ask(ctx, h.ContainerdAddress)
+	h.File, h.FileErr = doctor.ReadConfig("", c.String("containerd-config"))
+	return h
+}
+
+// layers is a directory that exists, at or above the one given.
+func layers(dir string) string {
+	if dir == "" {
+		dir = "/var/lib/containerd"
+	}
+	for {
+		if _, err := os.Stat(dir); err == nil || dir == "/" {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+}
