@@ -11,16 +11,19 @@ import (
 	task "github.com/containerd/containerd/api/runtime/task/v3"
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
+
+	"blazar/internal/testneeds"
 )
 
 // mountTmpfs mounts a tmpfs on dir, made if need be, until the test ends.
 func mountTmpfs(t *testing.T, dir string) {
 	t.Helper()
+	testneeds.Root(t)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "size=64k"); err != nil {
-		t.Fatalf("mount %s (root is needed): %v", dir, err)
+		t.Fatalf("mount %s: %v", dir, err)
 	}
 	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) })
 }

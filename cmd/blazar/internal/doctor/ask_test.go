@@ -6,14 +6,17 @@ import (
 	"testing"
 
 	"blazar/internal/node"
+	"blazar/internal/testneeds"
 )
 
 // TestAskContainerd asks the pinned containerd, and reads its configuration.
 func TestAskContainerd(t *testing.T) {
+	testneeds.Root(t)
 	tools, err := filepath.Abs("../../../../.cache/bin")
 	if err != nil {
 		t.Fatal(err)
 	}
+	testneeds.File(t, filepath.Join(tools, "containerd"), "`make tools` builds it")
 	n, err := node.Start(t.Context(), node.Config{Tools: tools, LinuxOnly: true})
 	if err != nil {
 		t.Fatal(err)

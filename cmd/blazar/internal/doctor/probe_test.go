@@ -3,12 +3,12 @@ package doctor
 import (
 	"os"
 	"testing"
+
+	"blazar/internal/testneeds"
 )
 
 func TestRealKernelHasEverything(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Fatal("root is needed")
-	}
+	testneeds.Root(t)
 	dir, err := os.MkdirTemp("/var/lib", "doctor")
 	if err != nil {
 		t.Fatal(err)

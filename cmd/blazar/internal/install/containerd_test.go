@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"blazar/internal/testneeds"
 )
 
 // TestContainerdReadsIt lets the pinned containerd read what is written, in each
@@ -15,9 +17,7 @@ func TestContainerdReadsIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(containerd); err != nil {
-		t.Fatalf("%v; `make tools` builds it", err)
-	}
+	testneeds.File(t, containerd, "`make tools` builds it")
 	for name, config := range map[string]string{
 		"none":      "",
 		"version 2": "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.runc]\nruntime_type = 'io.containerd.runc.v2'\n",
