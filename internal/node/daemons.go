@@ -53,6 +53,7 @@ func (n *Node) startServe(ctx context.Context) error {
 		"--state", n.path("run", "blazar"),
 		"--root", n.path("blazar"),
 		"--containerd", n.Containerd(),
+		"--containerd-state", n.path("state"),
 	}, n.state.Config.ServeArgs...)
 	if err := n.spawn(serveName, argv...); err != nil {
 		return err

@@ -92,12 +92,12 @@ type Preopen struct {
 // PrepareReply is a prepared container.
 type PrepareReply struct {
 	// Roles names the files that came along, in order.
-	Roles []string `json:"roles,omitempty"`
-	Module Module `json:"module"`
+	Roles  []string `json:"roles,omitempty"`
+	Module Module   `json:"module"`
 	// Args and Env are the guest's own; whatever depends on its descriptors is added
 	// by the wasm-task.
-	Args     []string  `json:"args"`
-	Env      []string  `json:"env,omitempty"`
+	Args []string `json:"args"`
+	Env  []string `json:"env,omitempty"`
 	// Rootfs is the container's root as the wasm-task sees it.
 	Rootfs   string    `json:"rootfs"`
 	Preopens []Preopen `json:"preopens"`

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/containerd/log"
+	"github.com/urfave/cli/v3"
+
+	"blazar/cmd/internal/builtin"
+	"blazar/internal/config"
+	"blazar/internal/idrange"
+	buildinfo "blazar/internal/version"
+	ociwasm "blazar/oci-wasm"
+	"blazar/sandbox"
+	"blazar/sandbox/controller"
+	"blazar/sandbox/state"
+	"blazar/wasmsandboxer"
+	"blazar/wasmsandboxer/host"
+)
+
+func init() {
+	register(&cli.Command{
+		Name:  "serve",
+		Usage: "serve the Sandbox API to containerd",
+		Description: "Runs until SIGTERM or SIGINT and leaves the pods running: started again it finds\n" +
+			"them. Every flag overrides the key of the configuration file it is named after.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "config", Usage: "configuration file (default " + config.DefaultFile + ", which need not exist)"},
+			&cli.StringSliceFlag{Name: "kinds", Usage: "kinds of sandboxes to serve"},
+			&cli.StringFlag{Name: "state", Usage: "directory of records and sockets, on a volatile file system"},
+			&cli.StringFlag{Name: "root", Usage: "directory of what outlives a restart of the machine"},
+			&cli.StringFlag{Name: "containerd", Usage: "containerd's gRPC socket"},
+			&cli.StringFlag{Name: "containerd-state", Usage: "containerd's state directory"},
+			&cli.StringFlag{Name: "wasm-task", Usage: "path of the wasm-task program"},
+			&cli.StringFlag{Name: "engine", Usage: "engine of pods that choose none"},
+			&cli.StringFlag{Name: "confinement", Usage: "strict or best-effort"},
+			&cli.StringFlag{Name: "log-level", Usage: "trace, debug, info, warn or error"},
+		},
+		Action: func(ctx context.Context, c *cli.Command) error {
+			cfg, err := serveConfig(c)
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+			defer stop()
+			return serve(ctx, cfg)
+		},
+	})
+}
+
+// serveConfig is the configuration file with the flags over it.
+func serveConfig(c *cli.Command) (config.Config, error) {
+	cfg, err := config.Load(c.String("config"))
+	if err != nil {
+		return cfg, err
+	}
+	if c.IsSet("kinds") {
+		cfg.Kinds = c.StringSlice("kinds")
+	}
+	for name, field := range map[string]*string{
+		"state": &cfg.State, "root": &cfg.Root, "containerd": &cfg.Containerd.Address,
+		"containerd-state": &cfg.Containerd.State, "wasm-task": &cfg.Wasm.Task, "engine": &cfg.Wasm.Engine,
+		"confinement": &cfg.Wasm.Confinement, "log-level": &cfg.LogLevel,
+	} {
+		if c.IsSet(name) {
+			*field = c.String(name)
+		}
+	}
+	if cfg.Wasm.Task == "" {
+		cfg.Wasm.Task = findWasmTask()
+	}
+	return cfg, cfg.Check()
+}
+
+// serve makes the kinds, recovers their pods and answers until ctx ends.
+func serve(ctx context.Context, cfg config.Config) (err error) {
+	if err := log.SetLevel(cfg.LogLevel); err != nil {
+		return fmt.Errorf("log_level: %w: %w", err, errdefs.ErrInvalidArgument)
+	}
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("blazar serve needs root: it makes mounts, cgroups and namespaces: %w", errdefs.ErrPermissionDenied)
+	}
+	for _, dir := range []string{cfg.State, cfg.Root} {
+		if err := os.MkdirAll(dir, 0o711); err != nil {
+			return err
+		}
+	}
+	kind, closeKind, err := wasmKind(cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeKind()) }()
+	service, err := kindService(ctx, cfg, kind)
+	if err != nil {
+		return err
+	}
+	endpoint := controller.Endpoint{Socket: cfg.Socket(kind.Kind()), Service: service}
+	server, err := controller.Listen(ctx, endpoint)
+	if err != nil {
+		return err
+	}
+	log.G(ctx).WithField("socket", endpoint.Socket).WithField("version", buildinfo.Get()).Info("serving wasm pods")
+	ctx, cancel := context.WithCancel(ctx)
+	watchdog := make(chan struct{})
+	go func() {
+		defer close(watchdog)
+		reportHealth(ctx, []string{endpoint.Socket})
+	}()
+	err = server.Serve(ctx)
+	cancel()
+	<-watchdog
+	return err
+}
+
+// recoverTimeout bounds the search for the pods of the daemon before.
+const recoverTimeout = 2 * time.Minute
+
+// kindService makes the Controller service of a kind and recovers its pods.
+func kindService(ctx context.Context, cfg config.Config, kind sandbox.Sandboxer) (*controller.Service, error) {
+	store, err := state.Open(filepath.Join(cfg.State, kind.Kind()))
+	if err != nil {
+		return nil, err
+	}
+	service, err := controller.New(kind, controller.Config{
+		Store: store, Info: map[string]string{"blazar": buildinfo.Get()},
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
+	defer cancel()
+	if err := service.Recover(ctx); err != nil {
+		return nil, fmt.Errorf("recover the pods of kind %s: %w", kind.Kind(), err)
+	}
+	return service, nil
+}
+
+// wasmKind makes the sandboxer of wasm pods and what it needs.
+func wasmKind(cfg config.Config) (_ sandbox.Sandboxer, closeAll func() error, err error) {
+	var closers []func() error
+	closeAll = func() error {
+		var errs []error
+		for i := len(closers) - 1; i >= 0; i-- {
+			errs = append(errs, closers[i]())
+		}
+		return errors.Join(errs...)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, closeAll())
+		}
+	}()
+	if st, err := os.Stat(cfg.Wasm.Task); err != nil || !st.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("wasm-task is not at %s: build it, or name it with --wasm-task: %w", cfg.Wasm.Task, errdefs.ErrNotFound)
+	}
+	cache, err := ociwasm.OpenCache(filepath.Join(cfg.Root, "cache"), ociwasm.CacheOptions{
+		MaxBytes: cfg.Wasm.CacheBytes,
+		Compiler: &ociwasm.ExecCompiler{Limits: ociwasm.CompileLimits{
+			Memory: cfg.Wasm.CompileMemory,
+			CPU:    time.Duration(cfg.Wasm.CompileSeconds) * time.Second,
+			Wall:   time.Duration(cfg.Wasm.CompileSeconds) * time.Second,
+		}},
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	closers = append(closers, cache.Close)
+	containers, err := host.NewContainerd(cfg.Containerd.Address)
+	if err != nil {
+		return nil, nil, err
+	}
+	closers = append(closers, containers.Close)
+	events := host.NewContainerdEvents(cfg.Containerd.Address)
+	closers = append(closers, events.Close)
+	first, last := cfg.Wasm.FirstID, cfg.Wasm.LastID
+	if first == 0 && last == 0 {
+		first, last = idrange.DefaultFirst, idrange.DefaultLast
+	}
+	ids, err := idrange.New(first, last)
+	if err != nil {
+		return nil, nil, err
+	}
+	kind, err := wasmsandboxer.New(wasmsandboxer.Config{
+		Node: &host.Node{
+			Containers: containers, Engines: builtin.Engines(), DefaultEngine: cfg.Wasm.Engine,
+			Cache: cache, Events: events, ContainerdState: cfg.Containerd.State,
+			RefuseUnmapped: cfg.Wasm.UnmappedVolumes == config.Refuse,
+		},
+		Binary: cfg.Wasm.Task, Sockets: filepath.Join(cfg.State, "s"), IDs: ids,
+		CgroupParent: cfg.Wasm.CgroupParent, MemoryOverhead: cfg.Wasm.MemoryOverhead, LogLevel: cfg.LogLevel,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return kind, closeAll, nil
+}

@@ -1,0 +1,133 @@
+// Command wasm-task is a wasm pod: it serves containerd's Task API and runs the
+// guests. It is started by `blazar serve` with every privilege already gone (package
+// internal/confine), and with three sockets: 3 to the host service in the daemon, 4
+// to serve the Task API on, 5 where a restarted daemon connects.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/containerd/log"
+	"github.com/containerd/ttrpc"
+
+	"blazar/cmd/internal/builtin"
+	"blazar/internal/confine/boot"
+	"blazar/sandbox/task"
+	"blazar/wasmsandboxer/hostapi"
+	"blazar/wasmsandboxer/wasmtask"
+)
+
+func init() {
+	// The main thread cannot end: it must never become a guest's.
+	runtime.LockOSThread()
+}
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "wasm-task:", err)
+		os.Exit(1)
+	}
+}
+
+// maxThreads bounds the threads of all guests; Go's own limit ends the process at
+// 10,000.
+const maxThreads = 100_000
+
+func run() error {
+	if !boot.Confined() {
+		return errors.New("this program is a wasm pod and is started by `blazar serve` alone")
+	}
+	signal.Ignore(syscall.SIGPIPE)
+	debug.SetMaxThreads(maxThreads)
+	log.L.Logger.SetOutput(patientWriter{os.Stderr})
+
+	daemon, err := unixConn(3)
+	if err != nil {
+		return err
+	}
+	hello, err := hostapi.ReceiveHello(daemon)
+	if errors.Is(err, io.EOF) {
+		return nil // the daemon died before it could record this process
+	}
+	if err != nil {
+		return err
+	}
+	if err := log.SetLevel(hello.LogLevel); hello.LogLevel != "" && err != nil {
+		return err
+	}
+	tasks, err := listener(4)
+	if err != nil {
+		return err
+	}
+	daemons, err := listener(5)
+	if err != nil {
+		return err
+	}
+	return serve(daemon, tasks, daemons, hello)
+}
+
+// serve never returns unless something is wrong: the pod ends by SIGKILL.
+func serve(daemon *net.UnixConn, tasks, daemons *net.UnixListener, hello hostapi.Hello) error {
+	ctx := context.Background()
+	client := hostapi.NewClient()
+	go client.Attach(daemon)
+	go client.Accept(ctx, daemons)
+	rt := wasmtask.New(client, builtin.Engines(), hello)
+	server := task.NewServer(rt, task.Options{
+		Publisher: wasmtask.Publisher{Host: client}, Pid: hello.Pid, Runtime: "wasm",
+	})
+	t, err := ttrpc.NewServer()
+	if err != nil {
+		return err
+	}
+	server.Register(t)
+	return t.Serve(ctx, tasks)
+}
+
+func unixConn(fd uintptr) (*net.UnixConn, error) {
+	f := os.NewFile(fd, "host service")
+	defer func() { _ = f.Close() }() // FileConn has its own
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, fmt.Errorf("descriptor %d: %w", fd, err)
+	}
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		return nil, fmt.Errorf("descriptor %d is no unix socket", fd)
+	}
+	return u, nil
+}
+
+func listener(fd uintptr) (*net.UnixListener, error) {
+	f := os.NewFile(fd, "listener")
+	defer func() { _ = f.Close() }() // FileListener has its own
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("descriptor %d: %w", fd, err)
+	}
+	u, ok := l.(*net.UnixListener)
+	if !ok {
+		return nil, fmt.Errorf("descriptor %d is no unix socket", fd)
+	}
+	return u, nil
+}
+
+// patientWriter gives a log line to the daemon, and up when no daemon reads.
+type patientWriter struct{ f *os.File }
+
+// Write never fails: a line that cannot be written is lost.
+func (w patientWriter) Write(p []byte) (int, error) {
+	_ = w.f.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+	_, _ = w.f.Write(p)
+	return len(p), nil
+}

@@ -1,0 +1,179 @@
+// Package config reads Blazar's configuration: a TOML file, none needed, every key
+// of which a flag can override. An unknown key is an error that names it.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/pelletier/go-toml/v2"
+)
+
+// DefaultFile is read when no other is named; it need not exist.
+const DefaultFile = "/etc/blazar/config.toml"
+
+// Kinds of sandboxes that `blazar serve` can serve.
+var Kinds = []string{"wasm"}
+
+// Config is the whole configuration.
+type Config struct {
+	// Kinds to serve.
+	Kinds []string `toml:"kinds"`
+	// Root holds what outlives the machine's restart: the compile cache.
+	Root string `toml:"root"`
+	// State holds records and sockets; on a volatile file system.
+	State string `toml:"state"`
+	// LogLevel is one of logrus's.
+	LogLevel string `toml:"log_level"`
+
+	Containerd Containerd `toml:"containerd"`
+	Wasm       Wasm       `toml:"wasm"`
+}
+
+// Containerd says where it is.
+type Containerd struct {
+	// Address is the path of its gRPC socket; its ttrpc socket has .ttrpc behind it.
+	Address string `toml:"address"`
+	// State is its state directory.
+	State string `toml:"state"`
+}
+
+// Wasm is about wasm pods.
+type Wasm struct {
+	// Task is the path of wasm-task; empty means beside this program.
+	Task string `toml:"task"`
+	// Engine is the engine of pods that choose none; empty means the best.
+	Engine string `toml:"engine"`
+	// Confinement decides what happens where the kernel lacks a piece: "strict"
+	// refuses, "best-effort" goes on and says what is weaker.
+	Confinement string `toml:"confinement"`
+	// UnmappedVolumes decides about volumes whose file system cannot be idmapped:
+	// "allow" mounts them with their owners as they are, "refuse" does not.
+	UnmappedVolumes string `toml:"unmapped_volumes"`
+	// CgroupParent is for pods that name none.
+	CgroupParent string `toml:"cgroup_parent"`
+	// MemoryOverhead is what a pod's cgroup gets beyond its containers' memory, in bytes.
+	MemoryOverhead int64 `toml:"memory_overhead"`
+	// FirstID and LastID are the first ids of the first and last range of 65536
+	// user ids for pods.
+	FirstID uint32 `toml:"first_id"`
+	LastID  uint32 `toml:"last_id"`
+	// CacheBytes bounds the compile cache.
+	CacheBytes int64 `toml:"cache_bytes"`
+	// CompileMemory and CompileSeconds bound one compilation.
+	CompileMemory  int64 `toml:"compile_memory"`
+	CompileSeconds int   `toml:"compile_seconds"`
+}
+
+// Default is the configuration without a file.
+func Default() Config {
+	return Config{
+		Kinds: slices.Clone(Kinds), Root: "/var/lib/blazar", State: "/run/blazar", LogLevel: "info",
+		Containerd: Containerd{Address: "/run/containerd/containerd.sock", State: "/run/containerd"},
+		Wasm:       Wasm{Confinement: Strict, UnmappedVolumes: Allow},
+	}
+}
+
+// Values of Wasm.Confinement and Wasm.UnmappedVolumes.
+const (
+	Strict     = "strict"
+	BestEffort = "best-effort"
+	Allow      = "allow"
+	Refuse     = "refuse"
+)
+
+// maxFile bounds the file.
+const maxFile = 1 << 20
+
+// Load reads the file over the defaults. An empty path means DefaultFile, which may
+// be missing.
+func Load(path string) (Config, error) {
+	c := Default()
+	explicit := path != ""
+	if !explicit {
+		path = DefaultFile
+	}
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) && !explicit {
+		return c, nil
+	}
+	if err != nil {
+		return c, fmt.Errorf("configuration: %w", err)
+	}
+	if len(b) > maxFile {
+		return c, fmt.Errorf("configuration %s has more than %d bytes: %w", path, maxFile, errdefs.ErrInvalidArgument)
+	}
+	if err := parse(b, &c); err != nil {
+		return c, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	return c, nil
+}
+
+func parse(b []byte, c *Config) error {
+	d := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields()
+	err := d.Decode(c)
+	var unknown *toml.StrictMissingError
+	var wrong *toml.DecodeError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &unknown):
+		var keys []string
+		for _, e := range unknown.Errors {
+			row, _ := e.Position()
+			keys = append(keys, fmt.Sprintf("%s (line %d)", strings.Join(e.Key(), "."), row))
+		}
+		return fmt.Errorf("unknown key %s: %w", strings.Join(keys, ", "), errdefs.ErrInvalidArgument)
+	case errors.As(err, &wrong):
+		row, column := wrong.Position()
+		return fmt.Errorf("line %d, column %d: %w: %w", row, column, err, errdefs.ErrInvalidArgument)
+	}
+	return fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
+}
+
+// Check says what cannot be, naming the key.
+func (c *Config) Check() error {
+	var errs []error
+	bad := func(key, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s: %w", key, fmt.Sprintf(format, args...), errdefs.ErrInvalidArgument))
+	}
+	if len(c.Kinds) == 0 {
+		bad("kinds", "none is named; possible: %s", strings.Join(Kinds, ", "))
+	}
+	for _, k := range c.Kinds {
+		if !slices.Contains(Kinds, k) {
+			bad("kinds", "unknown kind %q; possible: %s", k, strings.Join(Kinds, ", "))
+		}
+	}
+	for _, p := range []struct{ key, path string }{
+		{"root", c.Root}, {"state", c.State},
+		{"containerd.address", c.Containerd.Address}, {"containerd.state", c.Containerd.State},
+	} {
+		if !filepath.IsAbs(p.path) {
+			bad(p.key, "%q is no absolute path", p.path)
+		}
+	}
+	one := func(key, value string, possible ...string) {
+		if !slices.Contains(possible, value) {
+			bad(key, "%q is not one of %s", value, strings.Join(possible, ", "))
+		}
+	}
+	one("wasm.confinement", c.Wasm.Confinement, Strict, BestEffort)
+	one("wasm.unmapped_volumes", c.Wasm.UnmappedVolumes, Allow, Refuse)
+	if c.Wasm.Task != "" && !filepath.IsAbs(c.Wasm.Task) {
+		bad("wasm.task", "%q is no absolute path", c.Wasm.Task)
+	}
+	if c.Wasm.MemoryOverhead < 0 || c.Wasm.CompileMemory < 0 || c.Wasm.CompileSeconds < 0 {
+		bad("wasm", "memory_overhead, compile_memory and compile_seconds cannot be negative")
+	}
+	return errors.Join(errs...)
+}
+
+// Socket is where a kind is served.
+func (c *Config) Socket(kind string) string { return filepath.Join(c.State, kind+".sock") }

@@ -1,0 +1,71 @@
+package wasmsandboxer
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/net/bpf"
+
+	"blazar/internal/confine"
+	"blazar/internal/idrange"
+	"blazar/wasmsandboxer/host"
+)
+
+// Config of a Sandboxer.
+type Config struct {
+	// Node is what the host services of all pods share.
+	Node *host.Node
+	// Binary is the absolute path of wasm-task.
+	Binary string
+	// Sockets is a root-only directory for the sockets of all pods; short, because
+	// a socket's path has 107 bytes at most.
+	Sockets string
+	// IDs hands out a user and group for each pod.
+	IDs *idrange.Allocator
+	// CgroupParent is for pods that name none.
+	CgroupParent string
+	// MemoryOverhead is what the pod's cgroup gets beyond the memory that the pod's
+	// containers may use, in bytes, where the pod names no overhead itself.
+	MemoryOverhead int64
+	// LogLevel is what wasm-task logs at.
+	LogLevel string
+}
+
+// Defaults of Config.
+const (
+	DefaultCgroupParent   = "/blazar"
+	DefaultMemoryOverhead = 128 << 20
+)
+
+// Sandboxer makes wasm pods. Safe for concurrent use.
+type Sandboxer struct {
+	config Config
+	filter []bpf.RawInstruction
+}
+
+// New checks the configuration and makes a Sandboxer.
+func New(c Config) (*Sandboxer, error) {
+	if c.Node == nil || c.IDs == nil || !filepath.IsAbs(c.Binary) {
+		return nil, fmt.Errorf("wasm sandboxer: a node, an id allocator and the absolute path of wasm-task are required (it is %q): %w",
+			c.Binary, errdefs.ErrInvalidArgument)
+	}
+	if c.CgroupParent == "" {
+		c.CgroupParent = DefaultCgroupParent
+	}
+	if c.MemoryOverhead == 0 {
+		c.MemoryOverhead = DefaultMemoryOverhead
+	}
+	if err := os.MkdirAll(c.Sockets, 0o700); err != nil {
+		return nil, fmt.Errorf("sockets of wasm pods: %w", err)
+	}
+	if err := os.Chmod(c.Sockets, 0o700); err != nil {
+		return nil, fmt.Errorf("sockets of wasm pods: %w", err)
+	}
+	filter, err := confine.Filter(confine.FilterOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("seccomp filter of wasm-task: %w", err)
+	}
+	return &Sandboxer{config: c, filter: filter}, nil
+}

@@ -1,0 +1,14 @@
+// Package wasmsandboxer makes wasm pods: for each one process, wasm-task, that is
+// the pod, holds no privilege and serves the Task API itself; and, in the daemon,
+// the host service that does for it what needs root (package host).
+//
+// Everything of a pod has a name derived from its sandbox id or is recorded before
+// it is made, so that a daemon that was killed at any point finds it again:
+//
+//	<dir>/root       the pod's root, a small tmpfs; what is mounted below appears in the pod
+//	<dir>/scratch    an empty directory for building mounts
+//	<dir>/stderr     a FIFO: what wasm-task says
+//	<sockets>/<hash>.task  the Task API
+//	<sockets>/<hash>.host  where a restarted daemon connects to the wasm-task
+//	<cgroup parent>/<id>
+package wasmsandboxer

@@ -1,0 +1,107 @@
+package wasmsandboxer
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"google.golang.org/protobuf/proto"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"blazar/sandbox"
+)
+
+var (
+	_ sandbox.Meter     = (*pod)(nil)
+	_ sandbox.Describer = (*pod)(nil)
+	_ sandbox.Updater   = (*pod)(nil)
+)
+
+// Metrics are those of the pod's cgroup.
+func (p *pod) Metrics(ctx context.Context) (proto.Message, error) {
+	p.mu.Lock()
+	g := p.group
+	p.mu.Unlock()
+	if g == nil {
+		return nil, fmt.Errorf("the pod has no cgroup: %w", errdefs.ErrFailedPrecondition)
+	}
+	return g.Metrics(ctx)
+}
+
+// Describe says what a person who debugs the pod wants to know.
+func (p *pod) Describe(context.Context) map[string]any {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m := map[string]any{
+		"kind": Kind, "uid": p.record.UID, "root": p.path(rootName),
+		"task_socket": p.socket(taskSocket), "host_socket": p.socket(hostSocket), "wasm_task": p.s.config.Binary,
+		"engines": p.s.config.Node.Engines.Names(),
+	}
+	if p.record.Process != nil {
+		m["pid"] = p.record.Process.Pid
+	}
+	if p.r.NetNS != "" {
+		m["netns"] = p.r.NetNS
+	}
+	if p.group != nil {
+		m["cgroup"] = p.group.Path()
+		if missing := p.group.Missing(); len(missing) > 0 {
+			m["cgroup_missing"] = missing
+		}
+	}
+	if p.service != nil {
+		m["containers"] = p.service.Choices()
+	}
+	if r := p.resources(); r != nil {
+		m["limits"] = r
+	}
+	return m
+}
+
+// Update changes the limits of the pod's cgroup.
+func (p *pod) Update(ctx context.Context, r *sandbox.Request) error {
+	p.mu.Lock()
+	p.r = r
+	g := p.group
+	p.mu.Unlock()
+	if g == nil {
+		return nil // Start makes it with the new limits
+	}
+	return g.Update(ctx, p.resources())
+}
+
+// resources are the limits of the pod's cgroup: what its containers may use in all,
+// and what the pod itself costs, so that a guest over its own limit ends by its
+// engine, with a reason, and not by the kernel.
+func (p *pod) resources() *specs.LinuxResources {
+	linux := p.r.Config.GetLinux()
+	r, over := linux.GetResources(), linux.GetOverhead()
+	if r == nil {
+		return nil
+	}
+	out := &specs.LinuxResources{}
+	if m := r.GetMemoryLimitInBytes(); m > 0 {
+		extra := over.GetMemoryLimitInBytes()
+		if extra <= 0 {
+			extra = p.s.config.MemoryOverhead
+		}
+		m += extra
+		out.Memory = &specs.LinuxMemory{Limit: &m}
+	}
+	out.CPU = cpu(r)
+	return out
+}
+
+func cpu(r *cri.LinuxContainerResources) *specs.LinuxCPU {
+	c := &specs.LinuxCPU{Cpus: r.GetCpusetCpus(), Mems: r.GetCpusetMems()}
+	if n := r.GetCpuShares(); n > 0 {
+		shares := uint64(n)
+		c.Shares = &shares
+	}
+	if quota, period := r.GetCpuQuota(), r.GetCpuPeriod(); quota > 0 && period > 0 {
+		p := uint64(period)
+		c.Quota, c.Period = &quota, &p
+	}
+	return c
+}

@@ -1,0 +1,152 @@
+package wasmsandboxer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/containerd/log"
+
+	"blazar/internal/cgroup"
+	"blazar/internal/proc"
+	"blazar/sandbox"
+	"blazar/wasmsandboxer/host"
+)
+
+// record is what survives the daemon.
+type record struct {
+	// UID is the pod's user and group, the first of its id range.
+	UID uint32 `json:"uid"`
+	// Cgroup is saved before it is made.
+	Cgroup *cgroup.State `json:"cgroup,omitempty"`
+	// Process is the pod's wasm-task.
+	Process *proc.Ref `json:"process,omitempty"`
+}
+
+// pod is one wasm pod. The shell serializes Start, Stop and Delete.
+type pod struct {
+	s *Sandboxer
+
+	mu       sync.Mutex // guards the fields below
+	r        *sandbox.Request
+	record   record
+	group    *cgroup.Group
+	process  *proc.Handle
+	service  *host.Service
+	tail     *tail
+	oom      bool // the pod's cgroup ran out of memory
+	stopping bool // Stop was called
+	exit     *sandbox.Exit
+
+	ended chan struct{} // closed when exit is set
+	once  sync.Once     // closes ended
+
+	// ctx lives until the pod is deleted or its process has ended; the goroutines
+	// under it are counted by work.
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+}
+
+var _ sandbox.Sandbox = (*pod)(nil)
+
+func newPod(s *Sandboxer, r *sandbox.Request, rec record) *pod {
+	p := &pod{s: s, r: r, record: rec, ended: make(chan struct{}), tail: &tail{}}
+	ctx := log.WithLogger(context.Background(), log.L.WithField("sandbox_id", r.ID))
+	p.ctx, p.cancel = context.WithCancel(ctx)
+	return p
+}
+
+// Names of a pod's files below its directory.
+const (
+	rootName    = "root"
+	scratchName = "scratch"
+	stderrName  = "stderr"
+)
+
+func (p *pod) path(name string) string { return filepath.Join(p.r.Dir, name) }
+
+// The two sockets of a pod.
+const (
+	taskSocket = ".task"
+	hostSocket = ".host"
+)
+
+// socket is the path of a socket. It is short whatever the id is: a socket's path
+// has 107 bytes at most, and ids have 64.
+func (p *pod) socket(suffix string) string {
+	sum := sha256.Sum256([]byte(p.r.Namespace + "/" + p.r.ID))
+	return filepath.Join(p.s.config.Sockets, hex.EncodeToString(sum[:10])+suffix)
+}
+
+// Wait blocks until wasm-task has ended, or Stop was called on a pod that never
+// started.
+func (p *pod) Wait(ctx context.Context) (*sandbox.Exit, error) {
+	select {
+	case <-p.ended:
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.exit, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// finish records how the pod ended, once.
+func (p *pod) finish(e sandbox.Exit) {
+	p.once.Do(func() {
+		p.mu.Lock()
+		p.exit = &e
+		p.mu.Unlock()
+		close(p.ended)
+	})
+}
+
+// lost is the end of a pod that nobody saw.
+func (p *pod) lost(reason string) {
+	p.finish(sandbox.Exit{Status: statusUnknown, At: time.Now(), Reason: reason})
+}
+
+// statusUnknown is what is reported when it cannot be known how wasm-task ended:
+// the same as for SIGKILL, which is how it usually does.
+const statusUnknown = 137
+
+// watch follows the process to its end.
+func (p *pod) watch(h *proc.Handle) {
+	e, err := h.Wait(p.ctx)
+	if err != nil {
+		return // the daemon lets go of the pod
+	}
+	p.finish(p.explain(e))
+	p.cancel()
+}
+
+// explain says how a wasm-task ended and why, as far as that can be known.
+func (p *pod) explain(e proc.Exit) sandbox.Exit {
+	p.mu.Lock()
+	stopping, oom := p.stopping, p.oom
+	p.mu.Unlock()
+	out := sandbox.Exit{Status: e.Status, At: e.At}
+	if !e.Known {
+		out.Status = statusUnknown
+	}
+	switch {
+	case stopping:
+	case oom:
+		out.Reason = "OOMKilled: the pod's memory cgroup ran out of memory and wasm-task was killed"
+	case !e.Known:
+		out.Reason = "wasm-task ended, how is unknown"
+	case e.Status > 128:
+		out.Reason = fmt.Sprintf("wasm-task was killed by signal %d", e.Status-128)
+	default:
+		out.Reason = fmt.Sprintf("wasm-task ended with exit code %d", e.Status)
+	}
+	if last := p.tail.String(); out.Reason != "" && last != "" {
+		out.Reason += ": " + last
+	}
+	return out
+}

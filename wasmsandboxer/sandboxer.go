@@ -1,0 +1,76 @@
+package wasmsandboxer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+	"github.com/containerd/log"
+
+	"blazar/internal/cgroup"
+	"blazar/internal/idrange"
+	"blazar/internal/proc"
+	"blazar/sandbox"
+)
+
+// Kind is the kind's name.
+const Kind = "wasm"
+
+var _ sandbox.Sandboxer = (*Sandboxer)(nil)
+
+// Kind is "wasm".
+func (s *Sandboxer) Kind() string { return Kind }
+
+// Create takes an id range for the pod and records it.
+func (s *Sandboxer) Create(ctx context.Context, r *sandbox.Request) (sandbox.Sandbox, error) {
+	uid, err := s.config.IDs.Take()
+	if err != nil {
+		return nil, err
+	}
+	p := newPod(s, r, record{UID: uid})
+	if err := r.Save(ctx, p.record); err != nil {
+		s.config.IDs.Release(uid)
+		return nil, err
+	}
+	return p, nil
+}
+
+// Recover finds the pod again: its process by pid and start time, its cgroup, its
+// mounts by name; and connects to its wasm-task.
+func (s *Sandboxer) Recover(ctx context.Context, r *sandbox.Request, saved json.RawMessage) (sandbox.Sandbox, error) {
+	var rec record
+	if err := json.Unmarshal(saved, &rec); err != nil {
+		return nil, fmt.Errorf("record of wasm pod %s: %w: %w", r.ID, err, errdefs.ErrInvalidArgument)
+	}
+	if rec.UID == 0 || rec.UID%idrange.Size != 0 {
+		return nil, fmt.Errorf("record of wasm pod %s has the uid %d: %w", r.ID, rec.UID, errdefs.ErrInvalidArgument)
+	}
+	if err := s.config.IDs.Reserve(rec.UID); err != nil {
+		log.G(ctx).WithError(err).Warn("two pods have the same user id")
+	}
+	p := newPod(s, r, rec)
+	if rec.Cgroup != nil {
+		g, err := cgroup.Load(*rec.Cgroup)
+		switch {
+		case err == nil:
+			p.group = g
+		case !errors.Is(err, errdefs.ErrNotFound):
+			log.G(ctx).WithError(err).Warn("cgroup of a recovered pod")
+		}
+	}
+	if rec.Process == nil {
+		return p, nil // it was never started
+	}
+	h, err := proc.Open(*rec.Process)
+	if errors.Is(err, errdefs.ErrNotFound) {
+		p.lost("wasm-task ended while blazar serve was not running")
+		return p, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("wasm pod %s: %w", r.ID, err)
+	}
+	p.adopt(h, nil)
+	return p, nil
+}

@@ -1,0 +1,233 @@
+package wasmsandboxer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/containerd/log"
+	"golang.org/x/sys/unix"
+
+	"blazar/internal/cgroup"
+	"blazar/internal/confine"
+	"blazar/internal/netns"
+	"blazar/internal/proc"
+	"blazar/sandbox"
+	"blazar/wasmsandboxer/host"
+	"blazar/wasmsandboxer/hostapi"
+)
+
+// Start makes the pod's root and cgroup and runs wasm-task in them.
+func (p *pod) Start(ctx context.Context) (_ *sandbox.Started, err error) {
+	if p.process != nil || p.exit != nil {
+		return nil, fmt.Errorf("wasm pod was started already: %w", errdefs.ErrFailedPrecondition)
+	}
+	if err := p.makeRoot(); err != nil {
+		return nil, err
+	}
+	if err := p.makeCgroup(ctx); err != nil {
+		return nil, err
+	}
+	started := time.Now()
+	task, err := p.spawn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	h := task.Handle()
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.abandon(h), task.Close())
+		}
+	}()
+	ref := task.Ref()
+	p.mu.Lock()
+	p.record.Process = &ref
+	rec := p.record
+	p.mu.Unlock()
+	if err := p.r.Save(ctx, rec); err != nil {
+		return nil, err
+	}
+	// Until now wasm-task waits, and ends with the connection should the daemon die.
+	err = hostapi.SendHello(task.Control, hostapi.Hello{
+		Sandbox: p.r.ID, Namespace: p.r.Namespace, Pid: uint32(task.Pid),
+		CgroupV2: p.group.Mode() == cgroup.V2, LogLevel: p.s.config.LogLevel,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("wasm-task: %w", err)
+	}
+	p.adopt(h, task.Control)
+	return &sandbox.Started{
+		Pid: uint32(task.Pid), Address: "ttrpc+unix://" + p.socket(taskSocket), CreatedAt: started,
+	}, nil
+}
+
+// abandon ends a process whose pod could not be started.
+func (p *pod) abandon(h *proc.Handle) error {
+	if err := h.Signal(unix.SIGKILL); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	_, err := h.Wait(ctx)
+	return err
+}
+
+// makeCgroup makes the pod's cgroup; its name is recorded first.
+func (p *pod) makeCgroup(ctx context.Context) error {
+	parent := p.r.Config.GetLinux().GetCgroupParent()
+	if parent == "" {
+		parent = p.s.config.CgroupParent
+	}
+	g, err := cgroup.Create(ctx, parent, p.r.ID, p.resources())
+	if err != nil {
+		return fmt.Errorf("cgroup of the pod: %w", err)
+	}
+	state := g.State()
+	p.mu.Lock()
+	p.group = g
+	p.record.Cgroup = &state
+	rec := p.record
+	p.mu.Unlock()
+	return p.r.Save(ctx, rec)
+}
+
+// spawn starts wasm-task confined.
+func (p *pod) spawn(ctx context.Context) (*confine.Process, error) {
+	c := confine.Config{
+		Binary: p.s.config.Binary,
+		Env:    []string{"GOMAXPROCS=" + maxProcs()},
+		Root:   p.path(rootName), UID: p.record.UID, GID: p.record.UID,
+		Hostname: p.hostname(), Filter: p.s.filter,
+		Join: p.group.Join, Adopt: p.group.Adopt,
+	}
+	var open []*os.File
+	defer func() {
+		for _, f := range open {
+			_ = f.Close() // the process has its own
+		}
+	}()
+	if p.r.NetNS != "" {
+		ns, err := netns.Open(p.r.NetNS)
+		if err != nil {
+			return nil, err
+		}
+		open, c.NetNS = append(open, ns), ns
+	}
+	dir, err := p.group.Dir()
+	if err != nil {
+		return nil, err
+	}
+	if dir != nil {
+		open, c.CgroupFD = append(open, dir), dir
+	}
+	for _, l := range []struct{ network, suffix string }{{"unix", taskSocket}, {"unixpacket", hostSocket}} {
+		f, err := listen(l.network, p.socket(l.suffix))
+		if err != nil {
+			return nil, err
+		}
+		open, c.Files = append(open, f), append(c.Files, f)
+	}
+	if c.Stderr, err = makeFIFO(p.path(stderrName)); err != nil {
+		return nil, err
+	}
+	open = append(open, c.Stderr)
+	return confine.Start(ctx, c)
+}
+
+// listen makes a unix socket that wasm-task will serve.
+func listen(network, path string) (*os.File, error) {
+	const longest = 107 // sun_path of unix(7), without the final zero
+	if len(path) > longest {
+		return nil, fmt.Errorf("socket path %s has %d bytes, at most %d are possible: choose a shorter state directory: %w",
+			path, len(path), longest, errdefs.ErrInvalidArgument)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.ListenUnix(network, &net.UnixAddr{Name: path, Net: network})
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false)
+	defer func() { _ = l.Close() }() // the file is another descriptor of it
+	return l.File()
+}
+
+// makeFIFO makes the FIFO for what wasm-task says. It is open for reading too on
+// the writing side, so that a daemon may come and go; and non-blocking, so that
+// nobody waits for a daemon that is gone.
+func makeFIFO(path string) (*os.File, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		return nil, fmt.Errorf("make FIFO %s: %w", path, err)
+	}
+	return os.OpenFile(path, os.O_RDWR|unix.O_NONBLOCK, 0)
+}
+
+// adopt follows a running wasm-task: its end, what it says, what it asks. conn is
+// the connection it was born with, nil to connect to it.
+func (p *pod) adopt(h *proc.Handle, conn *net.UnixConn) {
+	service := host.New(p.s.config.Node, host.Pod{
+		ID: p.r.ID, Namespace: p.r.Namespace, Root: p.path(rootName), Scratch: p.path(scratchName),
+		UID: p.record.UID, NetNS: p.r.NetNS, Annotations: p.r.Annotations,
+		RuntimeHandler: p.r.RuntimeHandler, Config: p.r.Config,
+	})
+	p.mu.Lock()
+	p.process, p.service = h, service
+	p.mu.Unlock()
+	p.work.Go(func() { p.serve(service, conn) })
+	p.work.Go(p.listenStderr)
+	p.work.Go(p.watchOOM)
+	p.work.Go(func() { p.watch(h) })
+}
+
+// reconnectDelay is between attempts to reach a wasm-task that lives.
+const reconnectDelay = time.Second
+
+// serve answers wasm-task until it ends. A connection that was lost while it lives
+// is made again.
+func (p *pod) serve(service *host.Service, conn *net.UnixConn) {
+	for p.ctx.Err() == nil {
+		if conn == nil {
+			c, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: p.socket(hostSocket), Net: "unixpacket"})
+			if err != nil {
+				log.G(p.ctx).WithError(err).Warn("cannot connect to wasm-task")
+			}
+			conn = c
+		}
+		if conn != nil {
+			if err := hostapi.Serve(p.ctx, conn, service); err != nil {
+				log.G(p.ctx).WithError(err).Warn("connection of wasm-task")
+			}
+			conn = nil
+		}
+		select {
+		case <-p.ctx.Done():
+		case <-time.After(reconnectDelay):
+		}
+	}
+}
+
+// watchOOM notes that the kernel found the pod's cgroup out of memory.
+func (p *pod) watchOOM() {
+	if p.group == nil {
+		return
+	}
+	events, err := p.group.OOM(p.ctx)
+	if err != nil {
+		log.G(p.ctx).WithError(err).Warn("cannot watch the pod's cgroup for lack of memory")
+		return
+	}
+	for range events {
+		log.G(p.ctx).Warn("the pod's memory cgroup is out of memory")
+		p.mu.Lock()
+		p.oom = true
+		p.mu.Unlock()
+	}
+}

@@ -1,0 +1,74 @@
+package wasmsandboxer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"blazar/internal/mnt"
+	"blazar/sandbox"
+)
+
+// stopTimeout bounds the wait for a process that was sent SIGKILL.
+const stopTimeout = 20 * time.Second
+
+// Stop kills wasm-task, and with it every guest, and returns when it is gone.
+func (p *pod) Stop(ctx context.Context) error {
+	p.mu.Lock()
+	p.stopping = true
+	h := p.process
+	p.mu.Unlock()
+	if h == nil {
+		p.finish(sandbox.Exit{At: time.Now()})
+		return nil
+	}
+	if err := h.Signal(unix.SIGKILL); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
+		return fmt.Errorf("stop wasm-task: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	select {
+	case <-p.ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wasm-task %d does not end: %w", h.Ref().Pid, ctx.Err())
+	}
+}
+
+// Delete ends what still runs and frees everything. What failed may be tried again.
+func (p *pod) Delete(ctx context.Context) error {
+	if err := p.Stop(ctx); err != nil {
+		return err
+	}
+	p.cancel()
+	p.work.Wait()
+	p.mu.Lock()
+	h, g, service := p.process, p.group, p.service
+	p.mu.Unlock()
+	if h != nil {
+		_ = h.Close() // ended; only the handle
+	}
+	if service != nil {
+		service.Close()
+	}
+	if err := mnt.UnmountAll(p.path(rootName)); err != nil {
+		return err
+	}
+	if g != nil {
+		if err := g.Delete(ctx); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
+			return fmt.Errorf("cgroup of the pod: %w", err)
+		}
+	}
+	for _, path := range []string{p.path(rootName), p.path(scratchName), p.path(stderrName), p.socket(taskSocket), p.socket(hostSocket)} {
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	p.s.config.IDs.Release(p.record.UID)
+	return nil
+}
