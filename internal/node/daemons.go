@@ -50,9 +50,11 @@ func (n *Node) startContainerd(ctx context.Context) error {
 // startServe starts blazar serve and returns when every kind answers.
 func (n *Node) startServe(ctx context.Context) error {
 	argv := append([]string{n.bin("blazar"), "serve",
+		"--config", n.path("blazar.toml"), // not the machine's
 		"--state", n.path("run", "blazar"),
 		"--root", n.path("blazar"),
 		"--containerd", n.Containerd(),
+		"--containerd-state", n.path("state"),
 		"--containerd-state", n.path("state"),
 	}, n.state.Config.ServeArgs...)
 	if err := n.spawn(serveName, argv...); err != nil {

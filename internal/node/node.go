@@ -142,8 +142,10 @@ func (n *Node) prepare() (err error) {
 	if err := n.state.Network.writeCNI(n.path("cni"), n.path("cni-data")); err != nil {
 		return err
 	}
-	if err := os.WriteFile(n.path("crictl.yaml"), nil, 0o600); err != nil {
-		return err
+	for _, empty := range []string{"crictl.yaml", "blazar.toml"} {
+		if err := os.WriteFile(n.path(empty), nil, 0o600); err != nil {
+			return err
+		}
 	}
 	return n.writeConfig()
 }
