@@ -70,7 +70,7 @@ func (d fifoDirs) open(container, path string) (*os.File, error) {
 // split checks the name and divides it into a directory that containerd owns and
 // what is below it.
 func (d fifoDirs) split(container, path string) (base, rel string, err error) {
-	if !filepath.IsAbs(path) || filepath.Clean(path) != path {
+	if !filepath.IsAbs(path) || filepath.Clean(path) != path || strings.ContainsRune(path, 0) {
 		return "", "", fmt.Errorf("stdio %q is no FIFO's path: %w", clip(path), errdefs.ErrInvalidArgument)
 	}
 	own := filepath.Join(d.state, criContainers, container)

@@ -51,11 +51,10 @@ func (s *Service) openFiles(id string) (*files, error) {
 // mountFiles mounts the root file system and everything that the specification
 // puts into it, owned by the pod's user where the process's user should own it.
 func (s *Service) mountFiles(ctx context.Context, rec *Container) (_ *files, err error) {
-	idmap, err := mnt.NewIDMap(s.pod.UID, rec.Spec.Process.User.UID, rec.Spec.Process.User.GID)
+	idmap, err := s.idmap(rec.Spec.Process.User.UID, rec.Spec.Process.User.GID)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = idmap.Close() }() // mounts keep what they need
 	readOnly := rec.Spec.Root != nil && rec.Spec.Root.Readonly
 	mounts := s.plan(rec)
 
@@ -74,7 +73,7 @@ func (s *Service) mountFiles(ctx context.Context, rec *Container) (_ *files, err
 		}
 	}
 	if readOnly {
-		if err := d.SetReadOnly(); err != nil {
+		if err := d.SetReadOnly(false); err != nil {
 			return nil, fmt.Errorf("root file system of container %s: %w", rec.ID, err)
 		}
 	}

@@ -60,9 +60,10 @@ type Pod struct {
 
 // Service answers the wasm-task of one pod. Close it after the last request.
 type Service struct {
-	node  *Node
-	pod   Pod
-	fifos fifoDirs
+	node   *Node
+	pod    Pod
+	fifos  fifoDirs
+	idmaps idmaps
 
 	mu         sync.Mutex // guards the fields below
 	containers map[string]*container
@@ -142,6 +143,7 @@ func (s *Service) Choices() map[string]hostapi.Module {
 
 // Close gives up what the pod used of the cache. Its mounts go with its root.
 func (s *Service) Close() {
+	s.idmaps.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, a := range s.artifacts {
