@@ -11,6 +11,9 @@ import (
 // not zero, which some runtimes take for "unset", and nothing about the host.
 const monotonicBase = uint64(time.Second)
 
+// maxWait is longer than anything lives, and far from every overflow.
+const maxWait = math.MaxInt64 / 4
+
 // clockNow reads a clock, in nanoseconds. The process of a guest is its one
 // thread, and so is the clock of both; a call is made on the guest's own thread.
 func (s *System) clockNow(id uint32) (uint64, Errno) {
@@ -68,5 +71,5 @@ func (s *System) deadline(c clockSubscription, now time.Time) (time.Time, Errno)
 		// The time of a thread stands still while it waits for it.
 		return now, ErrnoNotsup
 	}
-	return now.Add(time.Duration(min(wait, math.MaxInt64))), ErrnoSuccess
+	return now.Add(time.Duration(min(wait, maxWait))), ErrnoSuccess
 }

@@ -12,6 +12,15 @@ type descriptor struct {
 	dir *directory
 }
 
+// close ends the descriptor, and its file after the last.
+func (d *descriptor) close() error {
+	if d.dir != nil && d.dir.listing != nil {
+		_ = d.dir.listing.release() // read only: nothing can be lost
+		d.dir.listing = nil
+	}
+	return d.release()
+}
+
 // directory is what a descriptor of a directory knows besides.
 type directory struct {
 	tree *tree
@@ -21,6 +30,9 @@ type directory struct {
 	pathless bool
 	// preopen says that this is the tree's root as New made it.
 	preopen bool
+	// listing is the same directory opened once more, to be read: a position
+	// of its own, whoever else has Preopen.Dir. nil until needed.
+	listing *file
 }
 
 // tree is everything below a preopen.
@@ -42,7 +54,8 @@ const (
 type table struct {
 	slots []*descriptor
 	// free is not above the lowest free number.
-	free int
+	free  int
+	limit int
 }
 
 func (t *table) get(fd uint32) *descriptor {
@@ -55,7 +68,7 @@ func (t *table) get(fd uint32) *descriptor {
 // full says that insert would fail.
 func (t *table) full() bool {
 	t.advance()
-	return t.free >= maxDescriptors
+	return t.free >= t.limit
 }
 
 func (t *table) advance() {
@@ -68,7 +81,7 @@ func (t *table) advance() {
 func (t *table) insert(d *descriptor) (uint32, Errno) {
 	d.hold()
 	if t.full() {
-		_ = d.release()
+		_ = d.close()
 		return 0, ErrnoMfile
 	}
 	if t.free == len(t.slots) {

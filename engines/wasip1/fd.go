@@ -11,7 +11,7 @@ func fdClose(s *System, _ memory, a []uint64) Errno {
 	if d == nil {
 		return ErrnoBadf
 	}
-	return fromHost(d.release())
+	return fromHost(d.close())
 }
 
 // fdRenumber moves a descriptor to the number of another one that is open.
@@ -25,7 +25,7 @@ func fdRenumber(s *System, _ memory, a []uint64) Errno {
 	}
 	s.table.remove(uint32(a[0]))
 	s.table.slots[uint32(a[1])] = from
-	_ = to.release() // as dup2: its error is lost
+	_ = to.close() // as dup2: its error is lost
 	return ErrnoSuccess
 }
 

@@ -132,7 +132,7 @@ type scratch struct {
 }
 
 func (c *scratch) release() {
-	clear(c.iovs[:cap(c.iovs)])
+	clear(c.iovs)
 	c.iovs = c.iovs[:0]
 	c.one[0] = nil
 }

@@ -18,11 +18,16 @@ type builder struct {
 }
 
 func newSystem(c Config) (*System, error) {
-	if n := firstPreopen + len(c.Preopens) + len(c.Listeners); n > maxDescriptors {
-		return nil, fmt.Errorf("%d preopens and listeners, at most %d are possible: %w",
-			n-firstPreopen, maxDescriptors-firstPreopen, errdefs.ErrInvalidArgument)
+	limit := c.MaxDescriptors
+	if limit <= 0 || limit > maxDescriptors {
+		limit = maxDescriptors
+	}
+	if n := firstPreopen + len(c.Preopens) + len(c.Listeners); n > limit {
+		return nil, fmt.Errorf("%d preopens and listeners with stdio, at most %d descriptors are allowed: %w",
+			n, limit, errdefs.ErrInvalidArgument)
 	}
 	b := builder{&System{start: time.Now(), preopens: len(c.Preopens)}, map[*os.File]*file{}}
+	b.table.limit = limit
 	var err error
 	if b.args, err = newCstrings("argument", c.Args); err != nil {
 		return nil, err
@@ -138,7 +143,7 @@ func (s *System) closeAll() error {
 	var errs []error
 	for _, d := range s.table.slots {
 		if d != nil {
-			errs = append(errs, d.release())
+			errs = append(errs, d.close())
 		}
 	}
 	for _, f := range s.roots {

@@ -72,10 +72,10 @@ func (s *System) newOpening(m memory, a []uint64) (*opening, Errno) {
 	return o, ErrnoSuccess
 }
 
-// writes says that the guest wants to write to a file. A directory is opened for
-// reading whatever rights are asked for.
+// writes says that the guest wants to write, which no directory allows. Rights
+// that go with writing are no reason to refuse a directory.
 func (o *opening) writes() bool {
-	return o.oflags&oflagDirectory == 0 && o.base&rightsWriting != 0
+	return o.base&rightFdWrite != 0 || o.oflags&oflagDirectory == 0 && o.base&rightsWriting != 0
 }
 
 func (o *opening) hostFlags() int {
@@ -121,6 +121,9 @@ func (s *System) openPath(o *opening) (*descriptor, Errno) {
 	for wait := time.Millisecond; errno == ErrnoNxio && s.waitsForReader(o); wait = min(2*wait, 50*time.Millisecond) {
 		s.sleep(wait)
 		fd, errno = s.open(o.d, o.path, flags, mode)
+	}
+	if errno == ErrnoNxio && s.Done() {
+		errno = ErrnoCanceled
 	}
 	if errno != ErrnoSuccess {
 		return nil, errno

@@ -1,6 +1,10 @@
 package wasip1
 
-import "golang.org/x/sys/unix"
+import (
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
 
 // entryAt is the directory of a call and the entry it names there, for a call that
 // changes it: need are the rights, special is what a path that ends in "." or ".."
@@ -70,12 +74,16 @@ func pathRename(s *System, m memory, a []uint64) Errno {
 	return fromHost(unix.Renameat(from.dir, from.slashed(), to.dir, to.slashed()))
 }
 
-// pathSymlink lets a guest write any target but an absolute one: what a link means
-// is decided when it is resolved.
+// pathSymlink lets a guest write any target but an absolute one, which means
+// something else inside than to whoever else looks at the directory. What a
+// relative one means is decided when it is resolved.
 func pathSymlink(s *System, m memory, a []uint64) Errno {
 	target, errno := m.path(uint32(a[0]), uint32(a[1]))
 	if errno != ErrnoSuccess {
 		return errno
+	}
+	if strings.HasPrefix(target, "/") {
+		return ErrnoNotcapable
 	}
 	e, errno := s.entryAt(m, a[2], a[3], a[4], rightPathSymlink, ErrnoExist)
 	if errno != ErrnoSuccess {

@@ -30,6 +30,15 @@ type pollScratch struct {
 	slots map[int]int // host descriptor → index of fds
 }
 
+// release drops what refers to descriptors, and memory that few guests need.
+func (p *pollScratch) release() {
+	if cap(p.subs) > 256 {
+		*p = pollScratch{}
+		return
+	}
+	clear(p.subs)
+}
+
 // pollOneoff answers with everything that has happened as soon as anything has.
 func pollOneoff(s *System, m memory, a []uint64) Errno {
 	n := uint32(a[2])
@@ -49,7 +58,7 @@ func pollOneoff(s *System, m memory, a []uint64) Errno {
 	}
 	p := &s.scratch.poll
 	s.subscribe(p, in) // in is not read any more: out may lie over it
-	defer clear(p.subs)
+	defer p.release()
 	for {
 		seen := s.waiter.seen()
 		if s.Done() {

@@ -41,13 +41,17 @@ func fdReaddir(s *System, m memory, a []uint64) Errno {
 	if a[3] > math.MaxInt64 {
 		return ErrnoInval
 	}
-	if _, err := unix.Seek(d.fd, int64(a[3]), unix.SEEK_SET); err != nil {
+	dir, err := d.list()
+	if err != nil {
+		return fromHost(err)
+	}
+	if _, err := unix.Seek(dir, int64(a[3]), unix.SEEK_SET); err != nil {
 		return fromHost(err)
 	}
 	used := 0
 	for used < len(out) && !s.Done() {
 		entries := s.scratch.direntBuffer(len(out) - used)
-		n, err := unix.Getdents(d.fd, entries)
+		n, err := unix.Getdents(dir, entries)
 		if err == unix.EINTR {
 			continue
 		}
@@ -64,6 +68,21 @@ func fdReaddir(s *System, m memory, a []uint64) Errno {
 		}
 	}
 	return m.putUint32(uint32(a[4]), uint32(used))
+}
+
+// list is the host's descriptor to read the directory from.
+func (d *descriptor) list() (int, error) {
+	if d.owner == nil {
+		return d.fd, nil
+	}
+	if d.dir.listing == nil {
+		fd, err := unix.Openat(d.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return -1, err
+		}
+		d.dir.listing = (&file{fd: fd}).hold()
+	}
+	return d.dir.listing.fd, nil
 }
 
 func (c *scratch) direntBuffer(wanted int) []byte {

@@ -13,13 +13,18 @@ type Config struct {
 	// Args and Env ("NAME=value") are what args_get and environ_get return.
 	Args, Env []string
 	// Stdin, Stdout and Stderr become descriptors 0 to 2. nil: stdin is at its
-	// end, output vanishes. The same file may be given more than once.
+	// end, output vanishes. The same file may be given more than once. Files in
+	// non-blocking mode are best; one in blocking mode is asked whether it is ready
+	// before every use, which others who use it too can make wrong.
 	Stdin, Stdout, Stderr *os.File
 	// Preopens become descriptors 3 and up, in order.
 	Preopens []Preopen
 	// Listeners become the descriptors behind the preopens: a guest's libc stops
 	// scanning for preopens at the first descriptor that is none.
 	Listeners []*os.File
+	// MaxDescriptors bounds how many descriptors the guest has at a time, those
+	// above included. Zero is 65536, the most there can be.
+	MaxDescriptors int
 }
 
 // Preopen is a directory that the guest may use.
@@ -28,7 +33,8 @@ type Preopen struct {
 	// links mean what they mean to a process whose root this is; below any other
 	// preopen they lead nowhere.
 	Guest string
-	// Dir is the open directory; nothing above it can be reached.
+	// Dir is the open directory, opened for reading or with O_PATH; nothing above
+	// it can be reached. Mounts below it belong to it.
 	Dir *os.File
 	// ReadOnly refuses every change below it with EROFS.
 	ReadOnly bool
