@@ -41,6 +41,9 @@ func podRoot(t testing.TB) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "root")
 	check(t, os.Mkdir(dir, 0o755))
+	for p := filepath.Dir(dir); p != os.TempDir(); p = filepath.Dir(p) {
+		check(t, os.Chmod(p, 0o755)) // the pod's uid gets there
+	}
 	d := must(Tmpfs(TmpfsOptions{Size: 1 << 20, Inodes: 1000}, Attr{NoSUID: true, NoDev: true, Propagation: Shared}))(t)
 	defer closed(t, d)
 	check(t, d.AttachAt(dir))
@@ -132,3 +135,5 @@ func inSlave(t testing.TB, ready func(), fn func() error) {
 	check(t, err)
 	check(t, <-result)
 }
+
+func ownerOf(uid, gid int) string { return fmt.Sprintf("%d:%d", uid, gid) }

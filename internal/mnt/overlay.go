@@ -49,6 +49,10 @@ func (l Layers) make(m *IDMap, a Attr, scratch string, how method) (_ *Detached,
 	if len(l.Lower) == 0 || (l.Upper == "") != (l.Work == "") {
 		return nil, fmt.Errorf("at least one lower layer is needed, and both of upper and work or none: %w", errdefs.ErrInvalidArgument)
 	}
+	if len(l.Lower) == 1 && l.Upper == "" { // which overlayfs refuses, there being nothing to overlay
+		a.ReadOnly = true
+		return Bind(l.Lower[0], false, m, a)
+	}
 	var lower []*Detached
 	defer func() {
 		for _, d := range lower {
