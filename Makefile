@@ -137,7 +137,7 @@ lint: ## golangci-lint
 .PHONY: wasi-testsuite
 wasi-testsuite: build ## run the WASI preview 1 test suite found in SUITE=DIR
 	@test -n "$(SUITE)" || { echo "usage: make wasi-testsuite SUITE=DIR"; exit 2; }
-	@BLAZAR_WASI_TESTSUITE="$(abspath $(SUITE))" go test -count=1 -v ./engines/wasitestsuite/...
+	@WASI_TESTSUITE="$(abspath $(SUITE))" go test -count=1 -v ./engines/wasitestsuite/...
 
 .PHONY: bench
 bench: node ## measure cold starts of wasm pods against runc pods (root)
