@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// logWatch tells when the first byte of a log was written, also when that was
+// before anybody asked.
+type logWatch struct {
+	f       *os.File
+	written chan time.Time
+	failed  chan error
+	done    chan struct{} // closed when nobody reads f any more
+}
+
+// watchLog watches the file name, which need not exist, in dir, which must.
+func watchLog(dir, name string) (*logWatch, error) {
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("inotify: %w", err)
+	}
+	w := &logWatch{f: os.NewFile(uintptr(fd), "inotify"), written: make(chan time.Time, 1), failed: make(chan error, 1), done: make(chan struct{})}
+	if _, err := unix.InotifyAddWatch(fd, dir, unix.IN_MODIFY); err != nil {
+		_ = w.f.Close() // nothing was read yet
+		return nil, fmt.Errorf("watch %s: %w", dir, err)
+	}
+	go func() {
+		defer close(w.done)
+		at, err := w.wait(name)
+		if err != nil {
+			w.failed <- err
+			return
+		}
+		w.written <- at
+	}()
+	return w, nil
+}
+
+// wait reads events until the file was written to. It ends when the descriptor is
+// closed.
+func (w *logWatch) wait(name string) (time.Time, error) {
+	buf := make([]byte, 64*(unix.SizeofInotifyEvent+unix.NAME_MAX+1))
+	for {
+		n, err := w.f.Read(buf)
+		at := time.Now()
+		if err != nil {
+			return at, err
+		}
+		for b := buf[:n]; len(b) >= unix.SizeofInotifyEvent; {
+			end := unix.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(b[12:16]))
+			if strings.TrimRight(string(b[unix.SizeofInotifyEvent:end]), "\x00") == name {
+				return at, nil
+			}
+			b = b[end:]
+		}
+	}
+}
+
+// first waits for the first byte.
+func (w *logWatch) first(ctx context.Context) (time.Time, error) {
+	select {
+	case at := <-w.written:
+		return at, nil
+	case err := <-w.failed:
+		return time.Time{}, err
+	case <-ctx.Done():
+		return time.Time{}, fmt.Errorf("nothing was written to the log: %w", ctx.Err())
+	}
+}
+
+// close ends the watch.
+func (w *logWatch) close() error {
+	err := w.f.Close()
+	<-w.done
+	return err
+}
