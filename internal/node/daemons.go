@@ -10,7 +10,9 @@ import (
 
 	"github.com/containerd/containerd/api/services/sandbox/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -55,7 +57,6 @@ func (n *Node) startServe(ctx context.Context) error {
 		"--root", n.path("blazar"),
 		"--containerd", n.Containerd(),
 		"--containerd-state", n.path("state"),
-		"--containerd-state", n.path("state"),
 	}, n.state.Config.ServeArgs...)
 	if err := n.spawn(serveName, argv...); err != nil {
 		return err
@@ -67,6 +68,9 @@ func (n *Node) startServe(ctx context.Context) error {
 		}
 		defer func() { _ = conn.Close() }()
 		_, err = sandbox.NewControllerClient(conn).Platform(ctx, &sandbox.ControllerPlatformRequest{Sandboxer: "wasm"})
+		if status.Code(err) == codes.NotFound {
+			return nil // it answers: there is no such sandbox
+		}
 		return err
 	})
 }
