@@ -130,7 +130,8 @@ func (x *ExecCompiler) Compile(ctx context.Context, engine string, module *os.Fi
 
 func (x *ExecCompiler) command(ctx context.Context, engine string, l CompileLimits, uid int) *exec.Cmd {
 	binary, args := x.Binary, x.Args
-	if binary == "" {
+	self := binary == ""
+	if self {
 		binary = "/proc/self/exe"
 	}
 	if args == nil {
@@ -142,6 +143,9 @@ func (x *ExecCompiler) command(ctx context.Context, engine string, l CompileLimi
 		"--output", strconv.FormatInt(l.Output, 10),
 		"--uid", strconv.Itoa(uid))
 	cmd := exec.CommandContext(ctx, binary, args...)
+	if self {
+		cmd.Args[0] = os.Args[0] // what ps shows
+	}
 	cmd.Env = x.Env
 	if cmd.Env == nil {
 		cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}

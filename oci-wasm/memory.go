@@ -25,6 +25,9 @@ func (m Memory) ReaderAt(_ context.Context, d ocispec.Descriptor) (content.Reade
 	return memoryReader{bytes.NewReader(data)}, nil
 }
 
+// Put adds a blob and describes it; not while others read.
+func (m Memory) Put(mediaType string, data []byte) ocispec.Descriptor { return m.add(mediaType, data) }
+
 func (m Memory) add(mediaType string, data []byte) ocispec.Descriptor {
 	d := digest.FromBytes(data)
 	m[d] = data
