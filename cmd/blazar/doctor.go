@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 
 	"blazar/cmd/blazar/internal/doctor"
 	"blazar/cmd/internal/builtin"
+	"blazar/internal/config"
 )
 
 func init() {
@@ -19,9 +21,10 @@ func init() {
 		Description: "Changes nothing. The exit code is 1 when a check failed; warnings are no failure.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "json", Usage: "print JSON"},
-			&cli.StringFlag{Name: "containerd", Usage: "containerd's socket", Value: "/run/containerd/containerd.sock"},
+			&cli.StringFlag{Name: "config", Usage: "Blazar's configuration (default: " + config.DefaultFile + ")"},
+			&cli.StringFlag{Name: "containerd", Usage: "containerd's socket (default: as configured)"},
 			&cli.StringFlag{Name: "containerd-config", Usage: "containerd's main configuration", Value: "/etc/containerd/config.toml"},
-			&cli.StringFlag{Name: "state", Usage: "directory of the sockets of `blazar serve`", Value: "/run/blazar"},
+			&cli.StringFlag{Name: "state", Usage: "directory of the sockets of `blazar serve` (default: as configured)"},
 			&cli.StringFlag{Name: "wasm-task", Usage: "the wasm-task binary (default: where `blazar serve` looks)"},
 			&cli.StringFlag{Name: "layers", Usage: "a directory on the file system that holds the layers of images (default: /var/lib/containerd, or its parent)"},
 		},
@@ -47,16 +50,22 @@ const askTimeout = 10 * time.Second
 
 // examine looks at this host.
 func examine(ctx context.Context, c *cli.Command) *doctor.Host {
+	conf, err := config.Load(c.String("config"))
+	if err == nil {
+		err = conf.Check()
+	}
 	h := &doctor.Host{
 		Euid:              os.Geteuid(),
+		ConfigErr:         err,
+		Strict:            conf.Wasm.Confinement == config.Strict,
 		Kernel:            doctor.RealKernel(layers(c.String("layers"))),
 		Engines:           builtin.Engines(),
-		WasmTask:          c.String("wasm-task"),
-		Sockets:           map[string]string{"wasm": filepath.Join(c.String("state"), "wasm.sock")},
-		ContainerdAddress: c.String("containerd"),
+		WasmTask:          cmp.Or(c.String("wasm-task"), conf.Wasm.Task, findWasmTask()),
+		Sockets:           map[string]string{},
+		ContainerdAddress: cmp.Or(c.String("containerd"), conf.Containerd.Address),
 	}
-	if h.WasmTask == "" {
-		h.WasmTask = findWasmTask()
+	for _, kind := range conf.Kinds {
+		h.Sockets[kind] = filepath.Join(cmp.Or(c.String("state"), conf.State), kind+".sock")
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()

@@ -36,6 +36,7 @@ type Check func(ctx context.Context, h *Host) []Result
 // Checks are all checks, in the order of the report.
 var Checks = []Check{
 	checkRoot,
+	checkConfig,
 	checkKernel,
 	checkSeccomp,
 	checkCgroups,

@@ -20,6 +20,10 @@ type Host struct {
 	Root string
 	// Euid is the effective user id of this process.
 	Euid int
+	// ConfigErr says why Blazar's own configuration cannot be used; nil when it can.
+	ConfigErr error
+	// Strict is set where a pod is refused rather than confined more weakly.
+	Strict bool
 	// Kernel asks the running kernel.
 	Kernel Kernel
 	// Containerd is what the running daemon said; nil when it could not be asked,

@@ -23,20 +23,20 @@ const (
 )
 
 // kernelFeatures says of each feature since when there is one, and what its
-// absence means.
+// absence means. weaker is set where pods can do without, if they may.
 var kernelFeatures = []struct {
 	feature Feature
 	since   string
-	absent  Level
+	weaker  bool
 	remedy  string
 }{
-	{OpenAt2, "5.6", Fail, "paths of containers cannot be resolved safely"},
-	{PidFD, "5.3", Fail, "processes cannot be watched without races"},
-	{CloseRange, "5.9", Fail, "wasm-task cannot close what it inherits"},
-	{MountAPI, "5.12", Fail, "mounts cannot be born read-only"},
-	{UserNS, "3.8", Warn, "without one nothing can be idmapped: allow them (sysctl user.max_user_namespaces)"},
-	{IdmapMount, "5.12", Warn, "on this file system the files of an image do not become the pod's; strictness in the configuration decides between weaker and refused"},
-	{IdmapLayers, "5.19, by descriptor 6.13", Warn, "the layers of an image cannot be mapped to the pod's uid; strictness in the configuration decides between weaker and refused"},
+	{OpenAt2, "5.6", false, "paths of containers cannot be resolved safely"},
+	{PidFD, "5.3", false, "processes cannot be watched without races"},
+	{CloseRange, "5.9", false, "wasm-task cannot close what it inherits"},
+	{MountAPI, "5.12", false, "mounts cannot be born read-only"},
+	{UserNS, "3.8", true, "nothing can be idmapped without one (sysctl user.max_user_namespaces)"},
+	{IdmapMount, "5.12", true, "on this file system the files of an image do not become the pod's"},
+	{IdmapLayers, "5.19, by descriptor 6.13", true, "the layers of an image cannot be mapped to the pod's uid"},
 }
 
 func checkKernel(_ context.Context, h *Host) []Result {
@@ -52,8 +52,12 @@ func checkKernel(_ context.Context, h *Host) []Result {
 			results = append(results, Result{OK, name, "works", ""})
 		case h.Euid != 0 && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)):
 			results = append(results, Result{Warn, name, "cannot be tried without root", "run as root"})
+		case f.weaker && h.Strict:
+			results = append(results, Result{Fail, name, err.Error(), "kernel " + f.since + " or newer: " + f.remedy + `; or wasm.confinement = "best-effort" in the configuration, which is weaker`})
+		case f.weaker:
+			results = append(results, Result{Warn, name, err.Error(), "kernel " + f.since + " or newer: " + f.remedy + "; pods run, more weakly confined"})
 		default:
-			results = append(results, Result{f.absent, name, err.Error(), "kernel " + f.since + " or newer: " + f.remedy})
+			results = append(results, Result{Fail, name, err.Error(), "kernel " + f.since + " or newer: " + f.remedy})
 		}
 	}
 	return results
