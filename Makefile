@@ -141,7 +141,7 @@ wasi-testsuite: build ## run the WASI preview 1 test suite found in SUITE=DIR
 
 .PHONY: bench
 bench: node ## measure cold starts of wasm pods against runc pods (root)
-	@go run ./bench
+	@go run ./bench/coldstart
 
 .PHONY: clean
 clean: ## remove what was built
