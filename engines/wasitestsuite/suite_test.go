@@ -1,0 +1,98 @@
+package wasitestsuite
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// tarball is where the suite is looked for when WASI_TESTSUITE does not name it:
+// beside the repository.
+const tarball = "shared/data/wasi-testsuite-p1.tar.gz"
+
+// cases is how many preview 1 cases the suite has.
+const cases = 72
+
+// TestSuite runs the suite and prints a table. BLAZAR names a binary to run
+// instead of one built from this tree.
+func TestSuite(t *testing.T) {
+	dir := suite(t)
+	if dir == "" {
+		t.Logf("the WASI test suite is not present: set WASI_TESTSUITE to its directory or .tar.gz, or put it at ../%s", tarball)
+		return
+	}
+	all, err := Cases(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < cases {
+		t.Errorf("%d cases, the suite has %d", len(all), cases)
+	}
+	r := Runner{Blazar: blazar(t), Flags: []string{"--cache", filepath.Join(t.TempDir(), "cache")}, Scratch: t.TempDir()}
+	var table strings.Builder
+	passed := 0
+	for _, c := range all {
+		t.Run(c.Name, func(t *testing.T) {
+			begin := time.Now()
+			err := r.Run(t.Context(), c)
+			word := "ok  "
+			if err != nil {
+				word = "FAIL"
+				t.Error(err)
+			} else {
+				passed++
+			}
+			table.WriteString(word + "  " + c.Name + "  " + time.Since(begin).Round(time.Millisecond).String() + "\n")
+		})
+	}
+	t.Logf("%d of %d cases pass\n%s", passed, len(all), table.String())
+}
+
+// suite finds the suite's directory, unpacked where it is an archive, or "".
+func suite(t *testing.T) string {
+	where := os.Getenv("WASI_TESTSUITE")
+	if where == "" {
+		where = filepath.Join(moduleRoot(t), "..", tarball)
+		if _, err := os.Stat(where); errors.Is(err, fs.ErrNotExist) {
+			return ""
+		}
+	}
+	info, err := os.Stat(where)
+	if err != nil {
+		t.Fatalf("WASI_TESTSUITE: %v", err)
+	}
+	if info.IsDir() {
+		return where
+	}
+	dir := t.TempDir()
+	if err := Unpack(where, dir); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// moduleRoot is the directory of go.mod.
+func moduleRoot(t *testing.T) string {
+	out, err := exec.CommandContext(t.Context(), "go", "env", "GOMOD").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Dir(strings.TrimSpace(string(out)))
+}
+
+// blazar is the binary that runs the cases.
+func blazar(t *testing.T) string {
+	if path := os.Getenv("BLAZAR"); path != "" {
+		return path
+	}
+	path := filepath.Join(t.TempDir(), "blazar")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "blazar/cmd/blazar").CombinedOutput(); err != nil {
+		t.Fatalf("build blazar: %v\n%s", err, out)
+	}
+	return path
+}
