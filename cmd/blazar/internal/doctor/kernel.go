@@ -36,7 +36,7 @@ var kernelFeatures = []struct {
 	{MountAPI, "5.12", false, "mounts cannot be born read-only"},
 	{UserNS, "3.8", true, "nothing can be idmapped without one (sysctl user.max_user_namespaces)"},
 	{IdmapMount, "5.12", true, "on this file system the files of an image do not become the pod's"},
-	{IdmapLayers, "5.19, by descriptor 6.13", true, "the layers of an image cannot be mapped to the pod's uid"},
+	{IdmapLayers, "5.19", true, "the layers of an image cannot be mapped to the pod's uid"},
 }
 
 func checkKernel(_ context.Context, h *Host) []Result {

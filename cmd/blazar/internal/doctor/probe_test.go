@@ -20,6 +20,9 @@ func TestRealKernelHasEverything(t *testing.T) {
 			t.Errorf("%s: %v", f.feature, err)
 		}
 	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
 	if k.Try("nonsense") == nil {
 		t.Error("an unknown feature works")
 	}
