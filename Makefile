@@ -3,6 +3,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
+# Packages come before what is compiled with them; go build uses every core anyway.
+.NOTPARALLEL:
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 
 BIN   := bin
@@ -97,9 +99,7 @@ examples: deps build ## build the example images
 
 # Everything that a node needs.
 .PHONY: node
-node: deps
-	@$(MAKE) tools $(TOOLS)/linux-pause $(TOOLS)/linux-hello build
-	@$(MAKE) examples
+node: deps tools $(TOOLS)/linux-pause $(TOOLS)/linux-hello build examples
 
 .PHONY: run
 run: node ## run the examples as pods on a private containerd (root); KEEP=1 leaves it up

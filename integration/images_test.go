@@ -43,13 +43,8 @@ var (
 	wasip1 = ocispec.Platform{OS: "wasip1", Architecture: "wasm"}
 )
 
-// loadImages builds the guests and gives the node their images.
-func loadImages(ctx context.Context, n *node.Node) error {
-	dir, err := os.MkdirTemp("", "guests-")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
+// loadImages builds the guests in dir and gives the node their images.
+func loadImages(ctx context.Context, n *node.Node, dir string) error {
 	busy, raw, err := buildGuests(ctx, dir)
 	if err != nil {
 		return err
@@ -85,8 +80,8 @@ func loadImages(ctx context.Context, n *node.Node) error {
 // buildGuests compiles guest/busy with Go and guest/raw with clang.
 func buildGuests(ctx context.Context, dir string) (busy, raw []byte, err error) {
 	for name, argv := range map[string][]string{
-		"busy": {"go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, "busy"), "./guest/busy"},
-		"raw":  {"clang", "--target=wasm32-wasi", "-O1", "-o", filepath.Join(dir, "raw"), "guest/raw/main.c"},
+		"busy": {"go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, "busy.wasm"), "./guest/busy"},
+		"raw":  {"clang", "--target=wasm32-wasi", "-O1", "-o", filepath.Join(dir, "raw.wasm"), "guest/raw/main.c"},
 	} {
 		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 		cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
@@ -94,10 +89,10 @@ func buildGuests(ctx context.Context, dir string) (busy, raw []byte, err error) 
 			return nil, nil, fmt.Errorf("build guest %s: %w\n%s", name, err, out)
 		}
 	}
-	if busy, err = os.ReadFile(filepath.Join(dir, "busy")); err != nil {
+	if busy, err = os.ReadFile(filepath.Join(dir, "busy.wasm")); err != nil {
 		return nil, nil, err
 	}
-	raw, err = os.ReadFile(filepath.Join(dir, "raw"))
+	raw, err = os.ReadFile(filepath.Join(dir, "raw.wasm"))
 	return busy, raw, err
 }
 

@@ -11,8 +11,11 @@ import (
 	"blazar/internal/node"
 )
 
-// theNode is the node of all tests.
-var theNode *node.Node
+// theNode is the node of all tests, guests the folder of busy.wasm and raw.wasm.
+var (
+	theNode *node.Node
+	guests  string
+)
 
 func TestMain(m *testing.M) {
 	os.Exit(run(m))
@@ -31,7 +34,11 @@ func run(m *testing.M) (code int) {
 			code = 1
 		}
 	}()
-	if err := loadImages(ctx, n); err != nil {
+	if guests, err = os.MkdirTemp("", "guests-"); err == nil {
+		defer func() { _ = os.RemoveAll(guests) }()
+		err = loadImages(ctx, n, guests)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

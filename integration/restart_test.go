@@ -129,7 +129,7 @@ func TestRemovalLeavesNothing(t *testing.T) {
 		if _, err := k.exec(t, "/app.wasm", "hello"); err != nil {
 			t.Error(err)
 		}
-		p.refuse(t, named("bad", guest(truncated)))
+		p.refuse(t, node.Container("bad", truncated, "/"))
 		p.remove(t)
 		leavesNothing(t)
 	}
