@@ -81,7 +81,7 @@ func loadImages(ctx context.Context, n *node.Node, dir string) error {
 func buildGuests(ctx context.Context, dir string) (busy, raw []byte, err error) {
 	for name, argv := range map[string][]string{
 		"busy": {"go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, "busy.wasm"), "./guest/busy"},
-		"raw":  {"clang", "--target=wasm32-wasi", "-O1", "-o", filepath.Join(dir, "raw.wasm"), "guest/raw/main.c"},
+		"raw":  {"../tools/wasm-cc", "-O1", "-o", filepath.Join(dir, "raw.wasm"), "guest/raw/main.c"},
 	} {
 		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 		cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
