@@ -209,3 +209,21 @@ func TestUnionKeepsBoth(t *testing.T) {
 		t.Error("changed what it was given")
 	}
 }
+
+// TestExample keeps the drop-in of the examples what is installed.
+func TestExample(t *testing.T) {
+	const path = "../../../../examples/kubernetes/containerd/blazar.toml"
+	o := options(t)
+	o.LocalImagePull = true
+	want, err := o.render("containerd.toml.tmpl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != string(want) {
+		t.Errorf("%s is not what is installed:\n%s", path, want)
+	}
+}
