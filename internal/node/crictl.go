@@ -182,5 +182,19 @@ func inspect[Status any](ctx context.Context, n *Node, command, id string) (*Ins
 	if err := json.Unmarshal([]byte(out), &i); err != nil {
 		return nil, fmt.Errorf("output of crictl %s: %w", command, err)
 	}
+	// What a sandboxer adds to the verbose status stands beside CRI's own "info".
+	var all map[string]any
+	if err := json.Unmarshal([]byte(out), &all); err != nil {
+		return nil, fmt.Errorf("output of crictl %s: %w", command, err)
+	}
+	for key, value := range all {
+		if key == "status" || key == "info" {
+			continue
+		}
+		if i.Info == nil {
+			i.Info = map[string]any{}
+		}
+		i.Info[key] = value
+	}
 	return &i, nil
 }

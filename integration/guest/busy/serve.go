@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -16,7 +17,12 @@ import (
 // When that is closed it finishes what it has accepted and ends. net/http would make
 // the module, and with it every test, three times as slow to compile.
 func serve([]string) error {
-	listener, err := net.FileListener(os.NewFile(3, "listener"))
+	// Listeners come behind the preopened directories, however many there are.
+	fd, err := strconv.Atoi(os.Getenv("BLAZAR_LISTEN_FDS"))
+	if err != nil {
+		return err
+	}
+	listener, err := net.FileListener(os.NewFile(uintptr(fd), "listener"))
 	if err != nil {
 		return err
 	}

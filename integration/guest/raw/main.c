@@ -2,6 +2,7 @@
  * the host, traps, and exports beside _start. */
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <wasi/api.h>
@@ -33,7 +34,8 @@ static int block_in_accept(void) {
 	int32_t connection;
 	puts("accepting");
 	fflush(stdout);
-	int32_t error = host_sock_accept(3, 0, &connection);
+	const char *fds = getenv("BLAZAR_LISTEN_FDS");
+	int32_t error = host_sock_accept(fds ? atoi(fds) : 3, 0, &connection);
 	printf("accept: %d\n", (int)error);
 	return 0;
 }
