@@ -93,8 +93,14 @@ func given(what string, owner *os.File) (*file, error) {
 		if f, inner = newFile(int(fd)); inner != nil {
 			return
 		}
-		if fl, inner = unix.FcntlInt(fd, unix.F_GETFL, 0); inner == nil {
-			f.owner, f.blocking = owner, fl&unix.O_NONBLOCK == 0
+		if fl, inner = unix.FcntlInt(fd, unix.F_GETFL, 0); inner != nil {
+			return
+		}
+		f.owner, f.blocking = owner, fl&unix.O_NONBLOCK == 0
+		if f.blocking && f.kind == filetypeSocketStream {
+			// A connection that is gone again by the time of accept would block it.
+			inner = unix.SetNonblock(int(fd), true)
+			f.blocking = false
 		}
 	})
 	if err == nil {

@@ -56,8 +56,7 @@ func (m memory) putUint64(ptr uint32, v uint64) Errno {
 	return ErrnoSuccess
 }
 
-// path copies a path out of memory, since a guest may change it meanwhile only in
-// theory, but the kernel wants it terminated.
+// path copies a path out of memory, bounded before it is copied.
 func (m memory) path(ptr, n uint32) (string, Errno) {
 	b, ok := m.bytes(ptr, n)
 	if !ok {

@@ -167,7 +167,7 @@ func TestEnds(t *testing.T) {
 		}
 		if c.done {
 			w.Kill()
-			if code, exited := w.ExitCode(); !exited || code != c.code {
+			if code, exited := w.ExitCode(); !exited || code != c.code || w.Killed() {
 				t.Errorf("a kill after the exit made it %d, %v", code, exited)
 			}
 		}

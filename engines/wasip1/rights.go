@@ -57,6 +57,6 @@ const (
 	rightsListener   = rightSockAccept | rightFdFdstatSetFlags | rightFdFilestatGet |
 		rightPollFdReadwrite | rightSockShutdown
 
-	// rightsDirectoryChange are those of a directory that change what is below.
+	// rightsWriting need a file that is open for writing.
 	rightsWriting = rightFdWrite | rightFdAllocate | rightFdFilestatSetSize
 )

@@ -2,12 +2,15 @@ package wasip1
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func (w *world) recv(fd uint64, n int, flags uint64) (string, Errno) {
@@ -120,4 +123,34 @@ func TestDatagramIsCut(t *testing.T) {
 	if got != "a long" || errno != ErrnoSuccess || binary.LittleEndian.Uint16(w.mem[atResult+4:]) != roDataTruncated {
 		t.Errorf("received %q, errno %d, flags %d", got, errno, w.mem[atResult+4])
 	}
+}
+
+// TestListenerInBlockingMode kills an accept on a listener whose owner left it in
+// blocking mode, after a connection came and went.
+func TestListenerInBlockingMode(t *testing.T) {
+	l, addr := listener(t)
+	if err := setBlocking(l); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, Config{Listeners: []*os.File{l}})
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	w.must(w.call("sock_accept", 3, 0, atResult))
+	errno, took := blocked(t, func() Errno { return w.call("sock_accept", 3, 0, atResult) }, w.Kill)
+	if errno != ErrnoCanceled || took > promptly {
+		t.Errorf("errno %d after %v", errno, took)
+	}
+}
+
+func setBlocking(f *os.File) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	err = conn.Control(func(fd uintptr) { inner = unix.SetNonblock(int(fd), false) })
+	return errors.Join(err, inner)
 }

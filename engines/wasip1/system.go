@@ -73,7 +73,8 @@ type System struct {
 }
 
 const (
-	stateKilled = 1 << iota
+	stateAlive = iota
+	stateKilled
 	stateExited
 )
 
@@ -82,23 +83,23 @@ const (
 func New(c Config) (*System, error) { return newSystem(c) }
 
 // Kill ends the guest: whatever call it is blocked in returns at once, and no later
-// call does anything. Idempotent.
+// call does anything. A guest that has exited already stays as it is. Idempotent.
 func (s *System) Kill() {
-	s.state.Or(stateKilled)
+	s.state.CompareAndSwap(stateAlive, stateKilled)
 	s.waiter.wake()
 }
 
-// Killed says whether Kill was called.
-func (s *System) Killed() bool { return s.state.Load()&stateKilled != 0 }
+// Killed says whether Kill, or Close, ended the guest before it exited.
+func (s *System) Killed() bool { return s.state.Load() == stateKilled }
 
 // Done says that the guest has exited or was killed: the engine must unwind it.
-func (s *System) Done() bool { return s.state.Load() != 0 }
+func (s *System) Done() bool { return s.state.Load() != stateAlive }
 
 // ExitCode is what the guest gave to proc_exit; exited is false if it did not, or
 // was killed first. A guest that raised a signal has exited with 128+n, where n
 // is Linux's number of the signal.
 func (s *System) ExitCode() (code uint32, exited bool) {
-	if s.state.Load()&stateExited == 0 {
+	if s.state.Load() != stateExited {
 		return 0, false
 	}
 	return s.code.Load(), true
@@ -107,7 +108,7 @@ func (s *System) ExitCode() (code uint32, exited bool) {
 // exit records the guest's own end unless it was killed before.
 func (s *System) exit(code uint32) {
 	s.code.Store(code)
-	s.state.CompareAndSwap(0, stateExited)
+	s.state.CompareAndSwap(stateAlive, stateExited)
 }
 
 // HasListeners says whether the guest was given listeners, open or not.

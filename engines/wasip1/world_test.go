@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -188,7 +189,7 @@ func openDir(t testing.TB, path string) *os.File {
 func plant(t testing.TB, dir string, entries ...string) {
 	t.Helper()
 	for _, e := range entries {
-		name, target, link := cutArrow(e)
+		name, target, link := strings.Cut(e, " -> ")
 		p := filepath.Join(dir, name)
 		err := os.MkdirAll(filepath.Dir(p), 0o755)
 		switch {
@@ -204,15 +205,6 @@ func plant(t testing.TB, dir string, entries ...string) {
 			t.Fatal(err)
 		}
 	}
-}
-
-func cutArrow(e string) (name, target string, link bool) {
-	for i := 0; i+4 <= len(e); i++ {
-		if e[i:i+4] == " -> " {
-			return e[:i], e[i+4:], true
-		}
-	}
-	return e, "", false
 }
 
 // pair is a pipe: the guest's end non-blocking, as New wants it, and the other.
