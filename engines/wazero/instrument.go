@@ -15,13 +15,13 @@ import (
 const tableBudget = 1 << 20
 
 // instrumentation names what instrument does; part of the cache key.
-const instrumentation = "calls+tables-1"
+const instrumentation = "calls+tables+names-1"
 
 // emptyLoop is `loop end`, which does nothing but carry wazero's termination check.
 var emptyLoop = []byte{0x03, 0x40, 0x0b}
 
-// instrument rewrites a core module so that wazero can always end it and its
-// tables stay small.
+// instrument rewrites a core module so that wazero can always end it, its tables
+// stay small, and nothing is kept that no one reads.
 //
 // wazero looks whether it should stop in loops only. A guest that recurses or
 // calls through a deep graph without a loop (2^n calls) could be neither killed
@@ -38,6 +38,10 @@ func instrument(module []byte, sections []wasmbin.Section) ([]byte, error) {
 	for _, s := range sections {
 		body, err := s.Body, error(nil)
 		switch s.ID {
+		case wasmbin.SectionCustom:
+			if body = usefulNames(body); body == nil {
+				continue
+			}
 		case wasmbin.SectionCode:
 			body, err = checkCalls(body)
 		case wasmbin.SectionTable:
