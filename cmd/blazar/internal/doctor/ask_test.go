@@ -1,10 +1,13 @@
 package doctor
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 
+	"blazar/cmd/blazar/internal/install"
 	"blazar/internal/node"
 	"blazar/internal/testneeds"
 )
@@ -69,4 +72,64 @@ func TestAskNobody(t *testing.T) {
 	if c, err := Ask(t.Context(), filepath.Join(t.TempDir(), "none.sock")); err == nil {
 		t.Errorf("answered %+v", c)
 	}
+}
+
+// TestInstalledConfiguration lets the pinned containerd load what install writes
+// into a configuration that was there before, and asks it.
+func TestInstalledConfiguration(t *testing.T) {
+	testneeds.Root(t)
+	tools, err := filepath.Abs("../../../../.cache/bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testneeds.File(t, filepath.Join(tools, "containerd"), "`make tools` builds it")
+	n, err := node.Start(t.Context(), node.Config{Tools: tools, LinuxOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := n.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+
+	from := filepath.Dir(goBuild(t, shimBinary, "blazar/cmd/containerd-shim-blazar-v1", "0"))
+	for _, name := range []string{"blazar", "wasm-task"} { // not run here
+		if err := os.WriteFile(filepath.Join(from, name), nil, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := filepath.Join(n.Dir, "containerd.toml")
+	plan, err := install.Install(install.Options{
+		Prefix: filepath.Join(n.Dir, "usr"), From: from, ContainerdConfig: config, StateDir: "/run/blazar", LocalImagePull: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := plan.Apply(); err != nil {
+		t.Fatal(err)
+	}
+	file, err := ReadConfig("", config)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	// The daemon does not know yet, and doctor says so.
+	c, err := Ask(t.Context(), n.Containerd())
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, checkRuntimes, []one{{"before a restart", &Host{Containerd: c, File: file}, []Level{Fail}, []string{"restart containerd"}}})
+
+	if err := n.RestartContainerd(t.Context(), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = Ask(t.Context(), n.Containerd()); err != nil {
+		t.Fatal(err)
+	}
+	c.Path = append(c.Path, filepath.Join(n.Dir, "usr/bin"))
+	h := &Host{Containerd: c, File: file}
+	run(t, checkRuntimes, []one{{"after a restart", h, []Level{OK, OK, OK, OK}, []string{"runtime blazar-wasm: sandboxer wasm"}}})
+	run(t, checkImagePull, []one{{"after a restart", h, []Level{OK}, nil}})
+	run(t, checkShim, []one{{"installed", h, []Level{OK}, nil}})
 }
