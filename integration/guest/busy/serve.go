@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -20,6 +21,10 @@ func serve([]string) error {
 	// Listeners come behind the preopened directories, however many there are.
 	fd, err := strconv.Atoi(os.Getenv("BLAZAR_LISTEN_FDS"))
 	if err != nil {
+		return err
+	}
+	// A guest has one thread: without this an accept would hold up everything else.
+	if err := syscall.SetNonblock(fd, true); err != nil {
 		return err
 	}
 	listener, err := net.FileListener(os.NewFile(uintptr(fd), "listener"))
