@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/containerd/containerd/api/services/sandbox/v1"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -62,17 +63,24 @@ func (n *Node) startServe(ctx context.Context) error {
 		return err
 	}
 	return n.ready(ctx, serveName, func(ctx context.Context) error {
-		conn, err := dial(n.kindSocket("wasm"))
-		if err != nil {
-			return err
-		}
-		defer func() { _ = conn.Close() }()
-		_, err = sandbox.NewControllerClient(conn).Platform(ctx, &sandbox.ControllerPlatformRequest{Sandboxer: "wasm"})
-		if status.Code(err) == codes.NotFound {
-			return nil // it answers: there is no such sandbox
-		}
-		return err
+		return answers(ctx, n.kindSocket("wasm"))
 	})
+}
+
+// answers asks a Controller service, blazar serve's own or containerd's, which hands
+// the question on.
+func answers(ctx context.Context, socket string) error {
+	conn, err := dial(socket)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	_, err = sandbox.NewControllerClient(conn).Platform(namespaces.WithNamespace(ctx, "k8s.io"),
+		&sandbox.ControllerPlatformRequest{Sandboxer: "wasm", SandboxID: "none"})
+	if status.Code(err) == codes.NotFound {
+		return nil // there is no such sandbox
+	}
+	return err
 }
 
 // kindSocket is the socket on which blazar serve serves a kind.
@@ -117,6 +125,11 @@ func (n *Node) StartServe(ctx context.Context) error {
 	defer cancel()
 	if err := n.startServe(ctx); err != nil {
 		return fmt.Errorf("restart: %w%s", err, n.logTails())
+	}
+	// containerd's client waits before it connects again, a second or so.
+	err := n.ready(ctx, serveName, func(ctx context.Context) error { return answers(ctx, n.Containerd()) })
+	if err != nil {
+		return fmt.Errorf("containerd does not see blazar serve again: %w", err)
 	}
 	return nil
 }
