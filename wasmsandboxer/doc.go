@@ -7,6 +7,7 @@
 //
 //	<dir>/root       the pod's root, a small tmpfs; what is mounted below appears in the pod
 //	<dir>/scratch    an empty directory for building mounts
+//	<dir>/containers what was chosen for each container
 //	<dir>/stderr     a FIFO: what wasm-task says
 //	<sockets>/<hash>.task  the Task API
 //	<sockets>/<hash>.host  where a restarted daemon connects to the wasm-task

@@ -65,6 +65,7 @@ func newPod(s *Sandboxer, r *sandbox.Request, rec record) *pod {
 const (
 	rootName    = "root"
 	scratchName = "scratch"
+	choicesName = "containers"
 	stderrName  = "stderr"
 )
 

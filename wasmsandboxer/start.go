@@ -174,7 +174,7 @@ func makeFIFO(path string) (*os.File, error) {
 // the connection it was born with, nil to connect to it.
 func (p *pod) adopt(h *proc.Handle, conn *net.UnixConn) {
 	service := host.New(p.s.config.Node, host.Pod{
-		ID: p.r.ID, Namespace: p.r.Namespace, Root: p.path(rootName), Scratch: p.path(scratchName),
+		ID: p.r.ID, Namespace: p.r.Namespace, Root: p.path(rootName), Scratch: p.path(scratchName), Choices: p.path(choicesName),
 		UID: p.record.UID, NetNS: p.r.NetNS, Annotations: p.r.Annotations,
 		RuntimeHandler: p.r.RuntimeHandler, Config: p.r.Config,
 	})

@@ -34,7 +34,6 @@ func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any
 	defer func() {
 		if err != nil {
 			b.close()
-			c.record = nil
 			if uerr := s.unmount(q.Container); uerr != nil {
 				log.G(ctx).WithError(uerr).Warn("files of a container that failed stay until the pod is removed")
 			}
@@ -65,7 +64,10 @@ func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any
 		b.add(hostapi.RoleMessage, files.message)
 		files.message = nil
 	}
-	c.record, c.module = rec, *module
+	c.record = rec
+	if err := s.remember(q.Container, c, *module); err != nil {
+		return nil, nil, err
+	}
 	return &hostapi.PrepareReply{
 		Roles: b.roles, Module: *module, Args: p.Args, Env: environment(p.Env, p.Cwd),
 		Rootfs: rootfsInTask(q.Container), Preopens: files.preopens,

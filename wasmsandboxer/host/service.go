@@ -47,8 +47,9 @@ type Forwarder interface {
 // Pod is the pod of one Service.
 type Pod struct {
 	ID, Namespace string
-	// Root is the pod's root directory on the host, Scratch an empty private one.
-	Root, Scratch string
+	// Root is the pod's root directory on the host, Scratch an empty private one,
+	// Choices one for what is to be remembered of its containers.
+	Root, Scratch, Choices string
 	// UID is the pod's user and group.
 	UID uint32
 	// NetNS is the path of the pod's network namespace, empty for the host's.
@@ -76,8 +77,10 @@ var _ hostapi.Handler = (*Service)(nil)
 // container is a prepared container.
 type container struct {
 	// turn holds one token: who has it may change what is mounted.
-	turn   chan struct{}
+	turn chan struct{}
+	// record is containerd's, nil until it was asked for.
 	record *Container
+	// module is guarded by Service.mu.
 	module hostapi.Module
 }
 
@@ -88,12 +91,15 @@ const (
 	filesDir      = "etc"
 )
 
-// New makes the service of a pod whose root is mounted.
+// New makes the service of a pod whose root is mounted. It remembers the containers
+// that a service before it prepared.
 func New(n *Node, p Pod) *Service {
-	return &Service{
+	s := &Service{
 		node: n, pod: p, fifos: newFIFODirs(n.ContainerdState),
 		containers: map[string]*container{}, artifacts: map[string]*ociwasm.Artifact{},
 	}
+	s.recall()
+	return s
 }
 
 // Handle answers one request.
@@ -134,7 +140,7 @@ func (s *Service) Choices() map[string]hostapi.Module {
 	defer s.mu.Unlock()
 	out := map[string]hostapi.Module{}
 	for id, c := range s.containers {
-		if c.record != nil {
+		if c.module.Engine != "" {
 			out[id] = c.module
 		}
 	}
@@ -233,7 +239,7 @@ func (s *Service) remove(ctx context.Context, id string) error {
 	if err := s.unmount(id); err != nil {
 		return err
 	}
-	c.record = nil
+	s.forget(id)
 	s.drop(id, c)
 	return nil
 }
