@@ -5,6 +5,9 @@ type descriptor struct {
 	*file
 	base, inheriting rights
 	flags            fdflags
+	// undecided is a listener whose flags nobody has asked for or set: it is
+	// non-blocking from then on, and makes accept wait until then.
+	undecided bool
 	// readOnly refuses every change, whatever the rights.
 	readOnly bool
 

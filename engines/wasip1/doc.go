@@ -34,6 +34,11 @@
 // Linux's number; those that stop a process are not supported, those that do
 // nothing by default do nothing.
 //
+// A listener is non-blocking for a guest that asks for its flags before it accepts:
+// Go's runtime does, never sets them on what it was given, and would stop all its
+// goroutines in a blocking accept. For a guest that just accepts, as C and Rust
+// do, accept waits. Setting the flags decides too.
+//
 // # System calls
 //
 // Besides what the Go runtime needs: accept4, clock_gettime, close, epoll_create1,

@@ -15,6 +15,10 @@ func fdFdstatGet(s *System, m memory, a []uint64) Errno {
 	if !ok {
 		return ErrnoFault
 	}
+	if d.undecided {
+		d.undecided = false
+		d.flags |= fdflagNonblock
+	}
 	clear(b)
 	b[0] = byte(d.kind)
 	binary.LittleEndian.PutUint16(b[2:], uint16(d.flags))
@@ -42,7 +46,7 @@ func fdFdstatSetFlags(s *System, _ memory, a []uint64) Errno {
 	}
 	// Not to block is a matter of this layer alone: the host's descriptor never
 	// blocks, or is shared with others and stays as it is.
-	d.flags = flags
+	d.flags, d.undecided = flags, false
 	return ErrnoSuccess
 }
 

@@ -121,7 +121,7 @@ func (b *builder) addListener(owner *os.File) error {
 		return fmt.Errorf("listener %q is not a stream socket: %w", owner.Name(), errdefs.ErrInvalidArgument)
 	}
 	b.listeners = append(b.listeners, f)
-	b.table.insert(&descriptor{file: f, base: rightsListener, inheriting: rightsConnection})
+	b.table.insert(&descriptor{file: f, base: rightsListener, inheriting: rightsConnection, undecided: true})
 	return nil
 }
 

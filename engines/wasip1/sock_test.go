@@ -154,3 +154,25 @@ func setBlocking(f *os.File) error {
 	err = conn.Control(func(fd uintptr) { inner = unix.SetNonblock(int(fd), false) })
 	return errors.Join(err, inner)
 }
+
+// TestListenerIsDecidedByItsGuest sees that a guest that asks for the flags does not
+// wait, and one that just accepts does.
+func TestListenerIsDecidedByItsGuest(t *testing.T) {
+	a, _ := listener(t)
+	b, _ := listener(t)
+	c, _ := listener(t)
+	w := newWorld(t, Config{Listeners: []*os.File{a, b, c}})
+	w.must(w.call("fd_fdstat_get", 3, atResult))
+	if fdflags(w.mem[atResult+2]) != fdflagNonblock {
+		t.Errorf("flags %d", w.mem[atResult+2])
+	}
+	w.want(w.call("sock_accept", 3, 0, atResult), ErrnoAgain, "accept after asking")
+	w.must(w.call("fd_fdstat_set_flags", 4, 0))
+	w.must(w.call("fd_fdstat_get", 4, atResult))
+	if w.mem[atResult+2] != 0 {
+		t.Errorf("flags %d", w.mem[atResult+2])
+	}
+	errno, _ := blocked(t, func() Errno { return w.call("sock_accept", 5, 0, atResult) }, w.Shutdown)
+	w.want(errno, ErrnoInval, "accept without asking")
+	w.want(w.call("sock_accept", 4, 0, atResult), ErrnoInval, "accept after setting")
+}
