@@ -57,6 +57,7 @@ func world(ctx context.Context, o Options, p *program) (_ *wasip1.System, err er
 		files = append(files, f)
 		c.Listeners = append(c.Listeners, f)
 	}
+	c.Env = merge(c.Env, listenEnv(len(c.Preopens), len(c.Listeners)))
 	return wasip1.New(c)
 }
 
