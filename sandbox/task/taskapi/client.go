@@ -2,6 +2,7 @@ package taskapi
 
 import (
 	"context"
+	"errors"
 
 	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/containerd/ttrpc"
@@ -31,7 +32,11 @@ func call[T any, P interface {
 	proto.Message
 }](ctx context.Context, c *Client, method string, request proto.Message) (P, error) {
 	response := P(new(T))
-	if err := c.conn.Call(ctx, c.service, method, request, response); err != nil {
+	err := c.conn.Call(ctx, c.service, method, request, response)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return nil, err // ours, which ToNative would take for an unknown error
+	case err != nil:
 		return nil, errgrpc.ToNative(err)
 	}
 	return response, nil
