@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"debug/buildinfo"
 	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"time"
 
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -43,7 +47,7 @@ func measure(ctx context.Context, o options) (r *result, err error) {
 		return nil, fmt.Errorf("warm up: %w\n%s", err, n.Log("containerd", 10))
 	}
 	r.Environment = environment.Begin()
-	if err := p.versions(ctx, r.Environment.Versions); err != nil {
+	if err := p.versions(ctx, o, r.Environment.Versions); err != nil {
 		return nil, err
 	}
 	if _, err := p.round(ctx, o.iterations, r); err != nil {
@@ -72,12 +76,22 @@ func (p *pods) round(ctx context.Context, n int, r *result) (*result, error) {
 }
 
 // versions names the programs that take part.
-func (p *pods) versions(ctx context.Context, into map[string]string) error {
+func (p *pods) versions(ctx context.Context, o options, into map[string]string) error {
 	v, err := p.runtime.Version(ctx, &runtime.VersionRequest{})
 	if err != nil {
 		return err
 	}
 	into[v.RuntimeName] = v.RuntimeVersion
-	into["blazar"] = version.Get()
+	blazar, err := buildinfo.ReadFile(filepath.Join(o.bin, "blazar"))
+	if err != nil {
+		return err
+	}
+	into["blazar"] = version.Of(blazar)
+	out, err := exec.CommandContext(ctx, filepath.Join(o.tools, "runc"), "--version").Output()
+	if err != nil {
+		return fmt.Errorf("version of runc: %w", err)
+	}
+	first, _, _ := strings.Cut(string(out), "\n")
+	into["runc"] = strings.TrimPrefix(first, "runc version ")
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -44,6 +45,15 @@ func (p *pods) one(ctx context.Context, c contestant) (s sample, err error) {
 	pod.Annotations = c.annotations
 	container := node.Container("hello", c.image)
 	s = sample{}
+	// As a kubelet does, before it calls CRI.
+	if err := os.MkdirAll(pod.LogDirectory, 0o755); err != nil {
+		return nil, err
+	}
+	log, err := watchLog(pod.LogDirectory, container.LogPath)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = log.close() }() // only read from
 
 	begin := time.Now()
 	sandbox, err := p.runtime.RunPodSandbox(ctx, &runtime.RunPodSandboxRequest{Config: pod, RuntimeHandler: c.handler})
@@ -57,12 +67,6 @@ func (p *pods) one(ctx context.Context, c contestant) (s sample, err error) {
 			err = errors.Join(err, p.remove(context.WithoutCancel(ctx), sandbox.PodSandboxId))
 		}
 	}()
-
-	log, err := watchLog(pod.LogDirectory, container.LogPath)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = log.close() }() // only read from
 
 	before := time.Now()
 	created, err := p.runtime.CreateContainer(ctx, &runtime.CreateContainerRequest{PodSandboxId: sandbox.PodSandboxId, Config: container, SandboxConfig: pod})

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,10 +88,8 @@ func (r *result) table(w io.Writer) error {
 		virtual = ", virtual machine"
 	}
 	fmt.Fprintf(&b, "\n%d × %s%s, %.0f GiB, Linux %s, cgroup %s, %s", e.Cores, e.CPU, virtual, float64(e.Memory)/(1<<30), e.Kernel, e.Cgroup, e.Go)
-	for _, name := range []string{"containerd", "blazar"} {
-		if v := e.Versions[name]; v != "" {
-			fmt.Fprintf(&b, ", %s %s", name, v)
-		}
+	for _, name := range slices.Sorted(maps.Keys(e.Versions)) {
+		fmt.Fprintf(&b, ", %s %s", name, e.Versions[name])
 	}
 	fmt.Fprintf(&b, ".\nLoad %.2f before, %.2f after", e.LoadBefore, e.LoadAfter)
 	why := e.Noisy()

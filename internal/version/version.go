@@ -11,6 +11,11 @@ func Get() string {
 	if !ok {
 		return "unknown"
 	}
+	return Of(info)
+}
+
+// Of is Get for another binary, of which debug/buildinfo has read info.
+func Of(info *debug.BuildInfo) string {
 	if v := info.Main.Version; v != "" && v != "(devel)" {
 		return v
 	}
