@@ -96,12 +96,12 @@ func TestKillWakes(t *testing.T) {
 		{"full pipe", func(t *testing.T) (*world, func(*world) Errno) {
 			r, out := pair(t)
 			t.Cleanup(func() { _ = r.Close() })
-			return newWorld(t, Config{Stdout: out}), func(w *world) Errno { _, e := w.write(1, long); _, e = w.write(1, long); return e }
+			return newWorld(t, Config{Stdout: out}), func(w *world) Errno { _, _ = w.write(1, long); _, e := w.write(1, long); return e }
 		}},
 		{"full pipe in blocking mode", func(t *testing.T) (*world, func(*world) Errno) {
 			r, out := blockingPipe(t)
 			t.Cleanup(func() { _ = r.Close() })
-			return newWorld(t, Config{Stdout: out}), func(w *world) Errno { _, e := w.write(1, long); _, e = w.write(1, long); return e }
+			return newWorld(t, Config{Stdout: out}), func(w *world) Errno { _, _ = w.write(1, long); _, e := w.write(1, long); return e }
 		}},
 		{"poll", func(t *testing.T) (*world, func(*world) Errno) {
 			in, _ := fifo(t)

@@ -71,8 +71,8 @@ func TestFaults(t *testing.T) {
 		// At 64 an iovec whose end lies past the memory, and whose sum overflows 32 bits.
 		binary.LittleEndian.PutUint32(w.mem[64:], math.MaxUint32-3)
 		binary.LittleEndian.PutUint32(w.mem[68:], 8)
-		w.System.args = cstrings{[]string{"a"}, 8}
-		w.System.env = w.System.args
+		w.args = cstrings{[]string{"a"}, 8}
+		w.env = w.args
 		w.want(w.call(c.name, c.args...), ErrnoFault, fmt.Sprintf("%s%v", c.name, c.args))
 	}
 }

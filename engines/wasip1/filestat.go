@@ -21,13 +21,13 @@ func putFilestat(m memory, ptr uint64, fd int, kind filetype) Errno {
 	}
 	le := binary.LittleEndian
 	clear(b)
-	le.PutUint64(b, uint64(st.Dev))
+	le.PutUint64(b, st.Dev)
 	le.PutUint64(b[8:], st.Ino)
 	b[16] = byte(kind)
 	if kind == filetypeUnknown {
 		b[16] = byte(kindOf(st.Mode))
 	}
-	le.PutUint64(b[24:], uint64(st.Nlink))
+	le.PutUint64(b[24:], uint64(st.Nlink)) //nolint:unconvert // it has 32 bits on arm64
 	le.PutUint64(b[32:], uint64(st.Size))
 	le.PutUint64(b[40:], nanoseconds(st.Atim))
 	le.PutUint64(b[48:], nanoseconds(st.Mtim))

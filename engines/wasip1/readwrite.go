@@ -1,6 +1,7 @@
 package wasip1
 
 import (
+	"errors"
 	"math"
 
 	"golang.org/x/sys/unix"
@@ -128,7 +129,7 @@ func (s *System) chunks(bufs [][]byte, op func(part [][]byte, done int) (int, er
 			want += len(b)
 		}
 		n, err := op(part, total)
-		if err == unix.EINTR {
+		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil {

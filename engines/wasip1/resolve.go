@@ -1,6 +1,7 @@
 package wasip1
 
 import (
+	"errors"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -41,11 +42,11 @@ func (s *System) open(d *descriptor, path string, flags int, mode uint32) (int, 
 		return -1, errno
 	}
 	fd, err := s.openat2(d.fd, path, flags, mode, beneath)
-	if err == unix.EXDEV {
+	if errors.Is(err, unix.EXDEV) {
 		fd, err = s.openFromRoot(d, path, flags, mode)
 	}
 	if err != nil {
-		if err == unix.EXDEV {
+		if errors.Is(err, unix.EXDEV) {
 			return -1, ErrnoNotcapable
 		}
 		return -1, fromHost(err)

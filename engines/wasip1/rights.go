@@ -58,5 +58,5 @@ const (
 		rightPollFdReadwrite | rightSockShutdown
 
 	// rightsWriting need a file that is open for writing.
-	rightsWriting = rightFdWrite | rightFdAllocate | rightFdFilestatSetSize
+	rightsWriting = rightFdWrite | rightFdAllocate
 )

@@ -1,6 +1,7 @@
 package wasip1
 
 import (
+	"errors"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,13 +21,12 @@ func (s *System) attempt(d *descriptor, events int16, atEnd Errno, op func(fd in
 		ended := events&unix.POLLIN != 0 && d.ended.Load()
 		if !d.blocking || ready(d.fd, events) != 0 {
 			n, err := op(d.fd)
-			switch err {
-			case nil:
+			switch {
+			case err == nil:
 				return n, ErrnoSuccess
-			case unix.EINTR:
+			case errors.Is(err, unix.EINTR):
 				continue
-			case unix.EAGAIN:
-			default:
+			case !errors.Is(err, unix.EAGAIN):
 				return 0, fromHost(err)
 			}
 		}
