@@ -8,13 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"blazar/internal/thread"
 )
 
 const testUID = 0x6fff0000
@@ -62,24 +63,16 @@ func newRoot(t testing.TB) string {
 // newNetNS is a network namespace with nothing in it.
 func newNetNS(t testing.TB) *os.File {
 	t.Helper()
-	type result struct {
-		f   *os.File
-		err error
-	}
-	ch := make(chan result)
-	go func() {
-		runtime.LockOSThread() // the thread ends with the goroutine
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			ch <- result{nil, err}
-			return
+	var f *os.File
+	var err error
+	thread.Throwaway(func() {
+		if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
+			f, err = os.Open("/proc/thread-self/ns/net")
 		}
-		f, err := os.Open("/proc/thread-self/ns/net")
-		ch <- result{f, err}
-	}()
-	r := <-ch
-	check(t, r.err)
-	t.Cleanup(func() { check(t, r.f.Close()) })
-	return r.f
+	})
+	check(t, err)
+	t.Cleanup(func() { check(t, f.Close()) })
+	return f
 }
 
 // config is what most tests start.

@@ -1,13 +1,15 @@
 package mnt
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"blazar/internal/thread"
 )
 
 const base = 0x6ffe0000 // of the tests' id range
@@ -93,21 +95,13 @@ func owner(t testing.TB, path string) string {
 
 // as runs fn on a thread that has a uid and gid and no capability to override
 // permissions with.
-func as(id int, fn func() error) error {
-	ch := make(chan error)
-	go func() {
-		runtime.LockOSThread() // the thread ends with the goroutine
-		if err := unix.Setfsgid(id); err != nil {
-			ch <- err
-			return
+func as(id int, fn func() error) (err error) {
+	thread.Throwaway(func() {
+		if err = errors.Join(unix.Setfsgid(id), unix.Setfsuid(id)); err == nil {
+			err = fn()
 		}
-		if err := unix.Setfsuid(id); err != nil {
-			ch <- err
-			return
-		}
-		ch <- fn()
-	}()
-	return <-ch
+	})
+	return err
 }
 
 // inSlave runs fn on a thread in a mount namespace that is to this one what a
@@ -115,8 +109,7 @@ func as(id int, fn func() error) error {
 func inSlave(t testing.TB, ready func(), fn func() error) {
 	t.Helper()
 	entered, begin, result := make(chan error), make(chan struct{}), make(chan error)
-	go func() {
-		runtime.LockOSThread()
+	go thread.Throwaway(func() {
 		err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS)
 		if err == nil {
 			err = unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, "")
@@ -126,7 +119,7 @@ func inSlave(t testing.TB, ready func(), fn func() error) {
 		if err == nil {
 			result <- fn()
 		}
-	}()
+	})
 	err := <-entered
 	if err == nil {
 		ready()
