@@ -137,6 +137,9 @@ func (s *System) openPath(o *opening) (*descriptor, Errno) {
 		file: f, base: o.base & rightsOf(f), inheriting: o.inheriting,
 		flags: o.fdflags, readOnly: o.d.readOnly,
 	}
+	if !o.writes() {
+		d.base &^= rightFdFilestatSetSize
+	}
 	if f.kind == filetypeDirectory {
 		d.base = o.base & rightsDirectory
 		path := join(o.d.dir.path, o.path)

@@ -57,6 +57,8 @@ const (
 	rightsListener   = rightSockAccept | rightFdFdstatSetFlags | rightFdFilestatGet |
 		rightPollFdReadwrite | rightSockShutdown
 
-	// rightsWriting need a file that is open for writing.
+	// rightsWriting ask for a file that is open for writing. Go's runtime asks for
+	// the right to set the size of every file, also of one it only reads, so that
+	// right alone does not: it is dropped where nothing else asks for writing.
 	rightsWriting = rightFdWrite | rightFdAllocate
 )
