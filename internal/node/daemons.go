@@ -75,8 +75,8 @@ func answers(ctx context.Context, socket string) error {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	_, err = sandbox.NewControllerClient(conn).Platform(namespaces.WithNamespace(ctx, "k8s.io"),
-		&sandbox.ControllerPlatformRequest{Sandboxer: "wasm", SandboxID: "none"})
+	_, err = sandbox.NewControllerClient(conn).Status(namespaces.WithNamespace(ctx, "k8s.io"),
+		&sandbox.ControllerStatusRequest{Sandboxer: "wasm", SandboxID: "none"})
 	if status.Code(err) == codes.NotFound {
 		return nil // there is no such sandbox
 	}
