@@ -4,8 +4,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
+
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"blazar/cmd/blazar/internal/install"
 	"blazar/internal/node"
@@ -75,7 +78,7 @@ func TestAskNobody(t *testing.T) {
 }
 
 // TestInstalledConfiguration lets the pinned containerd load what install writes
-// into a configuration that was there before, and asks it.
+// into a configuration that was there before, asks it, and has it call the shim.
 func TestInstalledConfiguration(t *testing.T) {
 	testneeds.Root(t)
 	tools, err := filepath.Abs("../../../../.cache/bin")
@@ -83,7 +86,13 @@ func TestInstalledConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	testneeds.File(t, filepath.Join(tools, "containerd"), "`make tools` builds it")
-	n, err := node.Start(t.Context(), node.Config{Tools: tools, LinuxOnly: true})
+	from := filepath.Dir(goBuild(t, shimBinary, "blazar/cmd/containerd-shim-blazar-v1", "0"))
+	for _, name := range []string{"blazar", "wasm-task"} { // not run here
+		if err := os.WriteFile(filepath.Join(from, name), nil, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n, err := node.Start(t.Context(), node.Config{Bin: from, Tools: tools, LinuxOnly: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,13 +101,6 @@ func TestInstalledConfiguration(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-
-	from := filepath.Dir(goBuild(t, shimBinary, "blazar/cmd/containerd-shim-blazar-v1", "0"))
-	for _, name := range []string{"blazar", "wasm-task"} { // not run here
-		if err := os.WriteFile(filepath.Join(from, name), nil, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
 	config := filepath.Join(n.Dir, "containerd.toml")
 	plan, err := install.Install(install.Options{
 		Prefix: filepath.Join(n.Dir, "usr"), From: from, ContainerdConfig: config, StateDir: "/run/blazar", LocalImagePull: true,
@@ -107,6 +109,11 @@ func TestInstalledConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := plan.Apply(); err != nil {
+		t.Fatal(err)
+	}
+	// A mistake that is easily made: no sandboxer.
+	broken := "version = 3\n[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.blazar-broken]\nruntime_type = \"io.containerd.blazar.v1\"\n"
+	if err := os.WriteFile(filepath.Join(n.Dir, "conf.d/broken.toml"), []byte(broken), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	file, err := ReadConfig("", config)
@@ -127,9 +134,37 @@ func TestInstalledConfiguration(t *testing.T) {
 	if c, err = Ask(t.Context(), n.Containerd()); err != nil {
 		t.Fatal(err)
 	}
-	c.Path = append(c.Path, filepath.Join(n.Dir, "usr/bin"))
 	h := &Host{Containerd: c, File: file}
-	run(t, checkRuntimes, []one{{"after a restart", h, []Level{OK, OK, OK, OK}, []string{"runtime blazar-wasm: sandboxer wasm"}}})
+	run(t, checkRuntimes, []one{{"after a restart", h, []Level{Fail, OK, OK, OK, OK}, []string{"runtime blazar-broken: sandboxer is", "runtime blazar-wasm: sandboxer wasm"}}})
 	run(t, checkImagePull, []one{{"after a restart", h, []Level{OK}, nil}})
 	run(t, checkShim, []one{{"installed", h, []Level{OK}, nil}})
+	askedShim(t, n)
+	_, err = n.RunPod(t.Context(), "blazar-broken", n.Pod("broken"))
+	if err == nil || !strings.Contains(err.Error(), "this runtime has no shim process of its own: set `sandboxer`") {
+		t.Errorf("a pod without a sandboxer: %v", err)
+	}
+}
+
+// askedShim checks that CRI has read the shim's answer to -info, which it asks every
+// runtime for at its start.
+func askedShim(t *testing.T, n *node.Node) {
+	t.Helper()
+	conn, err := n.CRI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }() // everything has been answered by then
+	r, err := cri.NewRuntimeServiceClient(conn).Status(t.Context(), &cri.StatusRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, handler := range r.RuntimeHandlers {
+		if handler.Name == "blazar-wasm" {
+			if f := handler.Features; f == nil || f.UserNamespaces || f.RecursiveReadOnlyMounts {
+				t.Errorf("features of blazar-wasm: %v", f)
+			}
+			return
+		}
+	}
+	t.Errorf("no handler blazar-wasm: %v", r.RuntimeHandlers)
 }

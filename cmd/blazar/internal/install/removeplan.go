@@ -64,7 +64,9 @@ func (p *Plan) dropImport(e *importEdit) error {
 	if old == nil {
 		return nil
 	}
-	others, err := filepath.Glob(p.o.real(p.o.pattern()))
+	o := p.o
+	o.ContainerdConfig = e.Path // where it was installed, whatever is said now
+	others, err := filepath.Glob(o.real(o.pattern()))
 	if err != nil {
 		return err
 	}
