@@ -51,7 +51,7 @@ func (p *pod) Describe(context.Context) map[string]any {
 		}
 	}
 	if p.service != nil {
-		m["containers"] = p.service.Choices()
+		m["containers"] = p.service.History()
 	}
 	if r := p.resources(); r != nil {
 		m["limits"] = r

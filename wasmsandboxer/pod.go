@@ -20,8 +20,7 @@ import (
 // record is what survives the daemon.
 type record struct {
 	// UID is the pod's user and group, the first of its id range.
-	UID uint32 `json:"uid"`
-	// Cgroup is saved before it is made.
+	UID    uint32        `json:"uid"`
 	Cgroup *cgroup.State `json:"cgroup,omitempty"`
 	// Process is the pod's wasm-task.
 	Process *proc.Ref `json:"process,omitempty"`
@@ -65,7 +64,7 @@ func newPod(s *Sandboxer, r *sandbox.Request, rec record) *pod {
 const (
 	rootName    = "root"
 	scratchName = "scratch"
-	choicesName = "containers"
+	notesName   = "containers"
 	stderrName  = "stderr"
 )
 

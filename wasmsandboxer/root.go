@@ -23,7 +23,7 @@ const (
 // makeRoot mounts the pod's root and writes the files that its containers share.
 func (p *pod) makeRoot() error {
 	root := p.path(rootName)
-	for _, dir := range []string{root, p.path(scratchName), p.path(choicesName)} {
+	for _, dir := range []string{root, p.path(scratchName), p.path(notesName)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/containerd/errdefs"
 	"github.com/containerd/log"
@@ -53,15 +54,13 @@ func (s *Sandboxer) Recover(ctx context.Context, r *sandbox.Request, saved json.
 	p := newPod(s, r, rec)
 	if rec.Cgroup != nil {
 		g, err := cgroup.Load(*rec.Cgroup)
-		switch {
-		case err == nil:
-			p.group = g
-		case !errors.Is(err, errdefs.ErrNotFound):
+		if err != nil {
 			log.G(ctx).WithError(err).Warn("cgroup of a recovered pod")
 		}
+		p.group = g // also one that is gone can be deleted
 	}
 	if rec.Process == nil {
-		return p, nil // it was never started
+		return p, p.recoverUnstarted(ctx) // or not to its end
 	}
 	h, err := proc.Open(*rec.Process)
 	if errors.Is(err, errdefs.ErrNotFound) {
@@ -73,4 +72,23 @@ func (s *Sandboxer) Recover(ctx context.Context, r *sandbox.Request, saved json.
 	}
 	p.adopt(h, nil)
 	return p, nil
+}
+
+// recoverUnstarted finds what a daemon left that was killed in the middle of Start:
+// a cgroup that it made and could not record any more. A wasm-task that was not
+// recorded ended by itself.
+func (p *pod) recoverUnstarted(ctx context.Context) error {
+	if p.group != nil {
+		return nil
+	}
+	if _, err := os.Stat(p.path(rootName)); err != nil {
+		return nil // Start makes the root first
+	}
+	g, err := cgroup.Create(ctx, p.cgroupParent(), p.r.ID, nil)
+	if err != nil {
+		log.G(ctx).WithError(err).Warn("a cgroup may stay of a pod that was not started to its end")
+		return nil
+	}
+	p.group = g
+	return nil
 }

@@ -76,13 +76,17 @@ func (p *pod) abandon(h *proc.Handle) error {
 	return err
 }
 
-// makeCgroup makes the pod's cgroup; its name is recorded first.
-func (p *pod) makeCgroup(ctx context.Context) error {
-	parent := p.r.Config.GetLinux().GetCgroupParent()
-	if parent == "" {
-		parent = p.s.config.CgroupParent
+// cgroupParent is the one that CRI names, or the configured one.
+func (p *pod) cgroupParent() string {
+	if parent := p.r.Config.GetLinux().GetCgroupParent(); parent != "" {
+		return parent
 	}
-	g, err := cgroup.Create(ctx, parent, p.r.ID, p.resources())
+	return p.s.config.CgroupParent
+}
+
+// makeCgroup makes the pod's cgroup and records it.
+func (p *pod) makeCgroup(ctx context.Context) error {
+	g, err := cgroup.Create(ctx, p.cgroupParent(), p.r.ID, p.resources())
 	if err != nil {
 		return fmt.Errorf("cgroup of the pod: %w", err)
 	}
@@ -174,7 +178,7 @@ func makeFIFO(path string) (*os.File, error) {
 // the connection it was born with, nil to connect to it.
 func (p *pod) adopt(h *proc.Handle, conn *net.UnixConn) {
 	service := host.New(p.s.config.Node, host.Pod{
-		ID: p.r.ID, Namespace: p.r.Namespace, Root: p.path(rootName), Scratch: p.path(scratchName), Choices: p.path(choicesName),
+		ID: p.r.ID, Namespace: p.r.Namespace, Root: p.path(rootName), Scratch: p.path(scratchName), Notes: p.path(notesName),
 		UID: p.record.UID, NetNS: p.r.NetNS, Annotations: p.r.Annotations,
 		RuntimeHandler: p.r.RuntimeHandler, Config: p.r.Config,
 	})

@@ -64,7 +64,7 @@ func (p *pod) Delete(ctx context.Context) error {
 			return fmt.Errorf("cgroup of the pod: %w", err)
 		}
 	}
-	for _, path := range []string{p.path(rootName), p.path(scratchName), p.path(choicesName), p.path(stderrName), p.socket(taskSocket), p.socket(hostSocket)} {
+	for _, path := range []string{p.path(rootName), p.path(scratchName), p.path(notesName), p.path(stderrName), p.socket(taskSocket), p.socket(hostSocket)} {
 		if err := os.RemoveAll(path); err != nil {
 			return err
 		}

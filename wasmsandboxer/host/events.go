@@ -68,7 +68,7 @@ func (s *Service) event(ctx context.Context, q *hostapi.EventRequest) error {
 
 func (s *Service) ownsContainer(ctx context.Context, id string) error {
 	s.mu.Lock()
-	ok := s.known.has(id)
+	ok := s.history.get(id) != nil
 	s.mu.Unlock()
 	if ok {
 		return nil

@@ -65,7 +65,7 @@ func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any
 		files.message = nil
 	}
 	c.record = rec
-	if err := s.remember(q.Container, c, *module); err != nil {
+	if err := s.note(q.Container, func(e *Entry) { *e = Entry{Module: *module} }); err != nil {
 		return nil, nil, err
 	}
 	return &hostapi.PrepareReply{

@@ -48,8 +48,8 @@ type Forwarder interface {
 type Pod struct {
 	ID, Namespace string
 	// Root is the pod's root directory on the host, Scratch an empty private one,
-	// Choices one for what is to be remembered of its containers.
-	Root, Scratch, Choices string
+	// Notes one for what is to be remembered of its containers.
+	Root, Scratch, Notes string
 	// UID is the pod's user and group.
 	UID uint32
 	// NetNS is the path of the pod's network namespace, empty for the host's.
@@ -69,7 +69,7 @@ type Service struct {
 	mu         sync.Mutex // guards the fields below
 	containers map[string]*container
 	artifacts  map[string]*ociwasm.Artifact // by name below artifactsDir
-	known      knownIDs
+	history    history
 }
 
 var _ hostapi.Handler = (*Service)(nil)
@@ -80,8 +80,6 @@ type container struct {
 	turn chan struct{}
 	// record is containerd's, nil until it was asked for.
 	record *Container
-	// module is guarded by Service.mu.
-	module hostapi.Module
 }
 
 // Directories below a pod's root.
@@ -124,6 +122,12 @@ func (s *Service) Handle(ctx context.Context, method string, body []byte) (any, 
 			return nil, nil, err
 		}
 		return nil, nil, s.remove(ctx, q.Container)
+	case hostapi.MethodReport:
+		var q hostapi.ReportRequest
+		if err := hostapi.Decode(body, &q); err != nil {
+			return nil, nil, err
+		}
+		return nil, nil, s.report(&q)
 	case hostapi.MethodEvent:
 		var q hostapi.EventRequest
 		if err := hostapi.Decode(body, &q); err != nil {
@@ -132,19 +136,6 @@ func (s *Service) Handle(ctx context.Context, method string, body []byte) (any, 
 		return nil, nil, s.event(ctx, &q)
 	}
 	return nil, nil, fmt.Errorf("method %q: %w", clip(method), errdefs.ErrNotImplemented)
-}
-
-// Choices says which module and engine each prepared container got, by id.
-func (s *Service) Choices() map[string]hostapi.Module {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := map[string]hostapi.Module{}
-	for id, c := range s.containers {
-		if c.module.Engine != "" {
-			out[id] = c.module
-		}
-	}
-	return out
 }
 
 // Close gives up what the pod used of the cache. Its mounts go with its root.
@@ -211,7 +202,7 @@ func (s *Service) lookup(ctx context.Context, id string) (*Container, error) {
 		return nil, fmt.Errorf("container %s has no command: %w", id, errdefs.ErrInvalidArgument)
 	}
 	s.mu.Lock()
-	s.known.add(id)
+	s.history.add(id)
 	s.mu.Unlock()
 	return rec, nil
 }
@@ -239,7 +230,6 @@ func (s *Service) remove(ctx context.Context, id string) error {
 	if err := s.unmount(id); err != nil {
 		return err
 	}
-	s.forget(id)
 	s.drop(id, c)
 	return nil
 }

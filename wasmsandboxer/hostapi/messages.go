@@ -21,6 +21,9 @@ const (
 	MethodExec = "exec"
 	// MethodRemove takes a container's files away: RemoveRequest, no reply.
 	MethodRemove = "remove"
+	// MethodReport tells how a process ended that did not end by itself, for whoever
+	// asks for the pod's status: ReportRequest, no reply.
+	MethodReport = "report"
 	// MethodEvent hands an event to containerd: EventRequest, no reply.
 	MethodEvent = "event"
 )
@@ -131,6 +134,15 @@ type ExecReply struct {
 // RemoveRequest names the container to take away.
 type RemoveRequest struct {
 	Container string `json:"container"`
+}
+
+// ReportRequest is what a person should know of a process's end.
+type ReportRequest struct {
+	Container string `json:"container"`
+	// Exec is empty for the container's first process.
+	Exec    string `json:"exec,omitempty"`
+	Status  uint32 `json:"status"`
+	Message string `json:"message"`
 }
 
 // EventRequest carries an event: a protobuf message and its type.

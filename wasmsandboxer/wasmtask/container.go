@@ -124,7 +124,7 @@ func (c *container) Exec(ctx context.Context, q *task.ExecRequest) (task.Process
 		return nil, fmt.Errorf("exec %s: %w", q.ID, err)
 	}
 	x, err := newProcess(ctx, c, processConfig{
-		module: p.Module, args: q.Process.Args, env: withCwd(q.Process.Env, q.Process.Cwd), streams: s,
+		exec: q.ID, module: p.Module, args: q.Process.Args, env: withCwd(q.Process.Env, q.Process.Cwd), streams: s,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("exec %s: %w", q.ID, err)

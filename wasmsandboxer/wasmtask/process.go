@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/containerd/log"
 
 	"blazar/engines"
 	"blazar/engines/wasip1"
@@ -18,6 +19,7 @@ import (
 
 // processConfig is what a process is made of.
 type processConfig struct {
+	exec      string // the exec id, empty for the container's first process
 	module    hostapi.Module
 	args, env []string
 	streams   *streams
@@ -151,6 +153,9 @@ func (p *process) finish(status uint32, lastWords string) {
 		}
 		tell(s.message, lastWords)
 	}
+	if lastWords != "" {
+		p.report(status, lastWords)
+	}
 	_ = p.system.Close() // listeners are free and readers of the output see its end
 	if p.terminal != nil {
 		p.terminal.drain()
@@ -161,6 +166,22 @@ func (p *process) finish(status uint32, lastWords string) {
 	p.mu.Unlock()
 	close(p.done)
 	p.ended()
+}
+
+// reportTimeout bounds how long an exit waits for a daemon that is not there.
+const reportTimeout = 500 * time.Millisecond
+
+// report tells the daemon what a person may ask it for. Whoever sees the exit finds
+// the report too, if there is a daemon.
+func (p *process) report(status uint32, message string) {
+	ctx, cancel := context.WithTimeout(context.Background(), reportTimeout)
+	defer cancel()
+	_, err := p.c.rt.host.Call(ctx, hostapi.MethodReport, &hostapi.ReportRequest{
+		Container: p.c.id, Exec: p.config.exec, Status: status, Message: message,
+	}, nil)
+	if err != nil {
+		log.L.WithError(err).WithField("container_id", p.c.id).Warn("the reason of an exit is not in the pod's status")
+	}
 }
 
 // Wait answers when the guest has ended.
