@@ -14,6 +14,7 @@ import (
 // TestSeenFromOutside looks at a confined process as /proc shows it.
 func TestSeenFromOutside(t *testing.T) {
 	c := config(t)
+	c.Hostname = strings.Repeat("h", maxHostname)
 	p := start(t, c)
 	r := ask(t, p, "hello")
 	if !r.Confined {
@@ -21,6 +22,9 @@ func TestSeenFromOutside(t *testing.T) {
 	}
 	if len(r.Env) != 1 || r.Env[0] != "GOMAXPROCS=2" {
 		t.Errorf("environment %q, want only what Config.Env has", r.Env)
+	}
+	if got := r.Results["hostname"]; got != c.Hostname {
+		t.Errorf("host name %q, want %q", got, c.Hostname)
 	}
 	proc := fmt.Sprintf("/proc/%d/", p.Pid)
 

@@ -78,8 +78,8 @@ func (c *Config) check() error {
 		return bad("a seccomp filter is required")
 	case c.UID == 0 || c.GID == 0 || c.UID == ^uint32(0) || c.GID == ^uint32(0):
 		return bad("a uid and a gid of its own are required")
-	case len(c.Hostname) >= hostnameSize || strings.ContainsRune(c.Hostname, 0):
-		return bad(fmt.Sprintf("host name %q: at most %d bytes, no zero", c.Hostname, hostnameSize-1))
+	case len(c.Hostname) > maxHostname || strings.ContainsRune(c.Hostname, 0):
+		return bad(fmt.Sprintf("host name %q: at most %d bytes, no zero", c.Hostname, maxHostname))
 	}
 	if c.NetNS != nil {
 		return netns.Check(c.NetNS)

@@ -113,7 +113,7 @@ func TestRefused(t *testing.T) {
 		"no filter":         {func(c *Config) { c.Filter = nil }, errdefs.ErrInvalidArgument, "seccomp filter"},
 		"root's uid":        {func(c *Config) { c.UID = 0 }, errdefs.ErrInvalidArgument, "uid"},
 		"root's gid":        {func(c *Config) { c.GID = 0 }, errdefs.ErrInvalidArgument, "gid"},
-		"long host name":    {func(c *Config) { c.Hostname = strings.Repeat("x", 64) }, errdefs.ErrInvalidArgument, "host name"},
+		"long host name":    {func(c *Config) { c.Hostname = strings.Repeat("x", 65) }, errdefs.ErrInvalidArgument, "host name"},
 		"missing root":      {func(c *Config) { c.Root = plainDir + "/none" }, unix.ENOENT, "root"},
 		"root not mounted":  {func(c *Config) { c.Root = plainDir }, errdefs.ErrInvalidArgument, "not the mount point"},
 		"root of the host":  {func(c *Config) { c.Root = "/" }, errdefs.ErrInvalidArgument, "not the mount point of a tmpfs"},

@@ -18,7 +18,8 @@ const (
 	magic    = 0x31464342
 	hasNetNS = 1
 
-	hostnameSize = 64
+	hostnameSize = 68 // 64 and a zero, aligned
+	maxHostname  = 64 // __NEW_UTS_LEN of linux/utsname.h
 	headSize     = 6*4 + hostnameSize
 	maxFilter    = 4096 // BPF_MAXINSNS
 	replySize    = 4 + 4 + 120

@@ -39,7 +39,7 @@ struct message {
 	uint32_t magic, flags, uid, gid;
 	uint32_t keep; // the first descriptor that is to be closed
 	uint32_t nfilter;
-	char hostname[64]; // ends with a zero; empty: the daemon's
+	char hostname[68]; // ends with a zero; empty: the daemon's
 	struct sock_filter filter[BPF_MAXINSNS];
 };
 

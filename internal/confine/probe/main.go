@@ -60,6 +60,9 @@ func answer(request []string) (r Report) {
 	var err error
 	switch request[0] {
 	case "hello":
+		var u unix.Utsname
+		err = unix.Uname(&u)
+		r.Results = map[string]string{"hostname": unix.ByteSliceToString(u.Nodename[:])}
 	case "deny": // deny DAEMON-PID PATH…
 		pid, _ := strconv.Atoi(request[1])
 		r.Results = deny(pid, request[2:])
