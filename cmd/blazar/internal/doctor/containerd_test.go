@@ -3,8 +3,11 @@ package doctor
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // good is a daemon as `blazar install` leaves it.
@@ -36,6 +39,7 @@ func TestContainerd(t *testing.T) {
 		{"too old", version("1.7.27"), []Level{Fail, OK}, []string{"too old"}},
 		{"odd", version("custom"), []Level{Warn, OK}, []string{"unreadable"}},
 		{"no daemon", &Host{ContainerdAddress: "/run/x.sock", ContainerdErr: errors.New("refused")}, []Level{Fail}, []string{"/run/x.sock", "refused"}},
+		{"not root", &Host{ContainerdErr: fmt.Errorf("dial: %w", unix.EACCES)}, []Level{Fail}, []string{"run as root"}},
 		{"no CRI", &Host{Containerd: &Containerd{Version: "2.4.2", CRIErr: errors.New("unimplemented")}}, []Level{OK, Fail}, []string{"disabled_plugins"}},
 	})
 }

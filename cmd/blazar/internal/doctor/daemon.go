@@ -2,7 +2,9 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 )
 
 // Releases of containerd: the oldest that works, the one the project is tested
@@ -15,7 +17,11 @@ var (
 func checkContainerd(_ context.Context, h *Host) []Result {
 	const name = "containerd"
 	if h.Containerd == nil {
-		return fail(name, fmt.Sprintf("%s: %v", h.ContainerdAddress, h.ContainerdErr), "start containerd, or name its socket with --containerd")
+		remedy := "start containerd, or name its socket with --containerd"
+		if errors.Is(h.ContainerdErr, fs.ErrPermission) {
+			remedy = "run as root"
+		}
+		return fail(name, fmt.Sprintf("%s: %v", h.ContainerdAddress, h.ContainerdErr), remedy)
 	}
 	c := h.Containerd
 	v, known := parseRelease(c.Version)
