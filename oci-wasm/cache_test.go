@@ -105,12 +105,16 @@ func TestCacheCompilesOnceAndHits(t *testing.T) {
 }
 
 // TestCacheStampede asks from many goroutines of what stands for two processes,
-// which have nothing but the file system in common.
+// which have nothing but the file system in common. Nobody gives up what he got
+// before everybody has it.
 func TestCacheStampede(t *testing.T) {
 	dir := cacheDir(t)
 	c1, x1 := openCache(t, dir, CacheOptions{})
 	c2, x2 := openCache(t, dir, CacheOptions{})
-	var wg sync.WaitGroup
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var wg, all sync.WaitGroup
+	all.Add(40)
 	for i := range 40 {
 		c := c1
 		if i%2 == 1 {
@@ -118,7 +122,9 @@ func TestCacheStampede(t *testing.T) {
 		}
 		wg.Go(func() {
 			k, open := mod("slow", 1)
-			a, err := c.Artifact(t.Context(), k, open)
+			a, err := c.Artifact(ctx, k, open)
+			all.Done()
+			all.Wait()
 			if err != nil {
 				t.Error(err)
 				return

@@ -27,13 +27,16 @@ func (c *Cache) compile(ctx context.Context, name string, k Key, open func(conte
 	case <-ctx.Done():
 		return false, fmt.Errorf("waiting for a free compiler: %w", context.Cause(ctx))
 	}
-	lock, err := c.lock(ctx, name)
+	lock, err := c.lockToMake(ctx, name)
 	if err != nil {
 		return false, fmt.Errorf("waiting for another process that compiles %s: %w", k.Digest, err)
 	}
-	defer func() { _ = lock.Close() }() // gives up the lock, which is all it is for
-	if _, err := c.root.Lstat(path.Join(artifactsDir, name)); err == nil {
+	if lock == nil {
 		return false, nil
+	}
+	defer func() { _ = lock.Close() }() // gives up the lock, which is all it is for
+	if made, err := c.made(name); made || err != nil {
+		return false, err
 	}
 	module, err := c.stage(ctx, k, open)
 	if err != nil {

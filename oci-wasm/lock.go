@@ -113,12 +113,24 @@ func (c *Cache) tryLock(name string, how int, create bool) (*os.File, error) {
 	}
 }
 
-// lock waits for the exclusive lock of name.
-func (c *Cache) lock(ctx context.Context, name string) (*os.File, error) {
+// lockToMake waits for the exclusive lock of name, or returns nil when the artifact
+// is there meanwhile: whoever made it may use it, and keep the lock shared, for ever.
+func (c *Cache) lockToMake(ctx context.Context, name string) (*os.File, error) {
 	for {
 		f, err := c.tryLock(name, unix.LOCK_EX, true)
 		if f != nil || err != nil {
 			return f, err
+		}
+		// Shared, since an artifact that is just being removed is there too.
+		f, err = c.tryLock(name, unix.LOCK_SH, false)
+		if err != nil {
+			return nil, err
+		}
+		if f != nil {
+			made, err := c.made(name)
+			if err = closed(f, err); made || err != nil {
+				return nil, err
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -126,6 +138,15 @@ func (c *Cache) lock(ctx context.Context, name string) (*os.File, error) {
 		case <-time.After(lockPoll):
 		}
 	}
+}
+
+// made says whether the artifact is there; only under its lock that stays true.
+func (c *Cache) made(name string) (bool, error) {
+	_, err := c.root.Lstat(path.Join(artifactsDir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // touch makes now the time of last use.
