@@ -15,85 +15,49 @@ import (
 const tableBudget = 1 << 20
 
 // instrumentation names what instrument does; part of the cache key.
-const instrumentation = "calls+tables+names-1"
-
-// emptyLoop is `loop end`, which does nothing but carry wazero's termination check.
-var emptyLoop = []byte{0x03, 0x40, 0x0b}
+const instrumentation = "calls+tables+names-2"
 
 // instrument rewrites a core module so that wazero can always end it, its tables
 // stay small, and nothing is kept that no one reads.
-//
-// wazero looks whether it should stop in loops only. A guest that recurses or
-// calls through a deep graph without a loop (2^n calls) could be neither killed
-// nor suspended by Go's garbage collector, which would stop the process. So
-// every function that may call another one starts with an empty loop. Functions
-// that call nothing run for a bounded time and stay as they are.
 //
 // The input need not be valid: what is malformed in a way that matters here is an
 // error, everything else is left for wazero's validation to refuse.
 func instrument(module []byte, sections []wasmbin.Section) ([]byte, error) {
 	out := make([]byte, 0, len(module)+len(module)/16)
 	out = append(out, module[:wasmbin.HeaderSize]...)
+	emit := func(id byte, body []byte) {
+		out = append(out, id)
+		out = wasmbin.AppendU32(out, uint32(len(body)))
+		out = append(out, body...)
+	}
+	counter, err := newCallCounter(sections)
+	if err != nil {
+		return nil, err
+	}
 	budget := uint64(tableBudget)
 	for _, s := range sections {
 		body, err := s.Body, error(nil)
+		if counter.missing(s.ID) {
+			emit(wasmbin.SectionGlobal, counter.define(nil))
+		}
 		switch s.ID {
 		case wasmbin.SectionCustom:
 			if body = usefulNames(body); body == nil {
 				continue
 			}
+		case wasmbin.SectionGlobal:
+			body = counter.define(body)
 		case wasmbin.SectionCode:
-			body, err = checkCalls(body)
+			body, err = counter.count(body)
 		case wasmbin.SectionTable:
 			body, err = boundTables(body, &budget)
 		}
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, s.ID)
-		out = wasmbin.AppendU32(out, uint32(len(body)))
-		out = append(out, body...)
+		emit(s.ID, body)
 	}
 	return out, nil
-}
-
-// checkCalls rewrites the code section.
-func checkCalls(section []byte) ([]byte, error) {
-	r := wasmbin.Reader{Rest: section}
-	count := vector(&r)
-	out := wasmbin.AppendU32(make([]byte, 0, len(section)+len(section)/16), count)
-	for i := uint32(0); i < count && r.Err == nil; i++ {
-		body := r.Bytes(r.U32())
-		code := wasmbin.Reader{Rest: body}
-		if err := checkLocals(&code); err != nil {
-			return nil, fmt.Errorf("code of function %d: %w", i, err)
-		}
-		if !mayCall(code.Rest) {
-			out = wasmbin.AppendU32(out, uint32(len(body)))
-			out = append(out, body...)
-			continue
-		}
-		out = wasmbin.AppendU32(out, uint32(len(body)+len(emptyLoop)))
-		out = append(out, body[:len(body)-len(code.Rest)]...)
-		out = append(out, emptyLoop...)
-		out = append(out, code.Rest...)
-	}
-	if r.Err != nil {
-		return nil, fmt.Errorf("code section: %w", r.Err)
-	}
-	return append(out, r.Rest...), nil
-}
-
-// mayCall reports whether the instructions contain a call of any sort. It looks
-// for the opcodes' byte values anywhere, immediates included: that errs on the
-// safe side only, and needs no decoder for every instruction.
-func mayCall(code []byte) bool {
-	for _, b := range code {
-		if b >= 0x10 && b <= 0x15 { // call, call_indirect, return_call…, call_ref, return_call_ref
-			return true
-		}
-	}
-	return false
 }
 
 // boundTables rewrites the table section: every table gets a maximum, and what

@@ -20,6 +20,7 @@ const (
 	SectionImport    = 2
 	SectionFunction  = 3
 	SectionTable     = 4
+	SectionGlobal    = 6
 	SectionExport    = 7
 	SectionStart     = 8
 	SectionElement   = 9
