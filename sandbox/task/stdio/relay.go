@@ -35,6 +35,10 @@ func (r *Relay) Input(to io.WriteCloser, from io.ReadCloser, atEnd func()) {
 func (r *Relay) copy(wg *sync.WaitGroup, to io.WriteCloser, from io.ReadCloser, atEnd func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.closed {
+		_, _ = to.Close(), from.Close() // nobody is there to be told
+		return
+	}
 	r.files = append(r.files, to, from)
 	wg.Go(func() {
 		_, err := io.Copy(to, from)
