@@ -24,17 +24,17 @@ func TestChosenEngine(t *testing.T) {
 	t.Parallel()
 	t.Run("annotation", func(t *testing.T) {
 		p := startPod(t, annotate("blazar/engine", "wazero"))
-		p.run(t, "hello").exits(t, 0)
+		p.run(t, "sleep").says(t, "sleeping")
 		contains(t, verbose(t, p), "wazero", "pod annotation blazar/engine")
 	})
 	t.Run("handler", func(t *testing.T) {
 		p := startPodOf(t, "blazar-wazero")
-		p.run(t, "hello").exits(t, 0)
+		p.run(t, "sleep").says(t, "sleeping")
 		contains(t, verbose(t, p), "wazero", "blazar-wazero")
 	})
 	t.Run("default", func(t *testing.T) {
 		p := startPod(t)
-		p.run(t, "hello").exits(t, 0)
+		p.run(t, "sleep").says(t, "sleeping")
 		contains(t, verbose(t, p), "wasm", "engine")
 	})
 }

@@ -2,6 +2,8 @@ package integration
 
 import (
 	"net"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -125,11 +127,25 @@ func TestTrap(t *testing.T) {
 	k.exits(t, 134)
 	// The trap, the module and the function, for whoever reads the log.
 	contains(t, k.logs(t), "about to trap", "unreachable", "raw.wasm")
-	i, err := theNode.InspectContainer(t.Context(), k.ID)
+}
+
+// The trap is also in the container's status: kubelet mounts a file for that message.
+func TestTrapInStatus(t *testing.T) {
+	t.Parallel()
+	message := filepath.Join(openDir(t), "message")
+	if err := os.WriteFile(message, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	p := startPod(t)
+	c := raw("trap")
+	c.Annotations = map[string]string{"io.kubernetes.container.terminationMessagePath": "/dev/termination-log"}
+	c.Mounts = []*runtime.Mount{{HostPath: message, ContainerPath: "/dev/termination-log"}}
+	p.start(t, c).exits(t, 134)
+	b, err := os.ReadFile(message)
 	if err != nil {
 		t.Fatal(err)
 	}
-	contains(t, i.Status.Message, "unreachable")
+	contains(t, string(b), "unreachable", "raw.wasm")
 }
 
 func TestStackOverflowIsATrap(t *testing.T) {

@@ -22,12 +22,13 @@ func TestLinuxPodBeside(t *testing.T) {
 // A pod that cannot start is refused as a whole, and nothing of it stays.
 func TestRefusedPodLeavesNothing(t *testing.T) {
 	config := podConfig(t)
-	// Longer than a hostname may be (sethostname(2)).
-	config.Hostname = "a-name-of-more-than-sixty-four-characters-is-no-name-of-a-host-at-all"
+	// A file, where a directory would have to be made.
+	config.Linux.CgroupParent += "/cgroup.procs"
 	id, err := theNode.RunPod(t.Context(), "blazar-wasm", config)
 	if err == nil {
 		(&pod{ID: id, Config: config}).remove(t)
 		t.Fatal("the pod started")
 	}
+	contains(t, err.Error(), "cgroup")
 	leavesNothing(t)
 }

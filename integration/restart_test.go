@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -24,7 +25,7 @@ func TestServeKilled(t *testing.T) {
 	address := net.JoinHostPort(podIP(t, p), "8080")
 	pid := podPid(t, p)
 
-	theNode.KillServe()
+	killServe(t)
 	contains(t, get(address, "/"), "hello over http")
 	ends.says(t, "spun")
 	if err := theNode.StartServe(t.Context()); err != nil {
@@ -61,7 +62,7 @@ func TestPodDiesWhileServeIsKilled(t *testing.T) {
 	k := p.run(t, "sleep")
 	k.says(t, "sleeping")
 	pid := podPid(t, p)
-	theNode.KillServe()
+	killServe(t)
 	kill(t, pid)
 	if err := theNode.StartServe(t.Context()); err != nil {
 		t.Fatal(err)
@@ -137,6 +138,20 @@ func TestRemovalLeavesNothing(t *testing.T) {
 	eventually(t, "blazar serve has closed what it opened for the pods", func() bool { return descriptors(t) < before+3 })
 }
 
+// killServe kills blazar serve; it runs again when the test has ended.
+func killServe(t *testing.T) {
+	t.Helper()
+	theNode.KillServe()
+	t.Cleanup(func() {
+		if theNode.ServePid() != 0 {
+			return
+		}
+		if err := theNode.StartServe(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func descriptors(t *testing.T) int {
 	t.Helper()
 	n, err := node.Descriptors(theNode.ServePid())
@@ -183,7 +198,7 @@ func leavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, l := range left {
-		t.Error("left:", l)
+	if len(left) > 0 {
+		t.Errorf("left:\n%s", strings.Join(left, "\n"))
 	}
 }

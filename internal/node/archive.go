@@ -59,7 +59,9 @@ func (i *Image) write(w io.Writer) error {
 		d := add(layer.MediaType, layer.Content)
 		d.Annotations = layer.Annotations
 		manifest.Layers = append(manifest.Layers, d)
-		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, d.Digest)
+		if layer.MediaType == ocispec.MediaTypeImageLayer { // others are no part of the root file system
+			config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, d.Digest)
+		}
 	}
 	configMediaType, rawConfig := i.ConfigMediaType, i.RawConfig
 	if configMediaType == "" {

@@ -1,9 +1,12 @@
 package node
 
 import (
+	"archive/tar"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 
@@ -48,8 +51,46 @@ func (n *Node) LoadImage(ctx context.Context, image *Image) error {
 	return n.ImportImage(ctx, f.Name())
 }
 
-// ImportImage imports an OCI archive.
+// ImportImage imports an OCI archive of one image and unpacks it. containerd unpacks
+// images of other platforms than its own only for who names the platform.
 func (n *Node) ImportImage(ctx context.Context, file string) error {
-	_, err := n.Ctr(ctx, "images", "import", file)
+	args := []string{"images", "import"}
+	platform, err := archivePlatform(file)
+	if err != nil {
+		return fmt.Errorf("image %s: %w", file, err)
+	}
+	if platform.Architecture == "wasm" {
+		args = append(args, "--local", "--platform", platform.OS+"/"+platform.Architecture)
+	}
+	_, err = n.Ctr(ctx, append(args, file)...)
 	return err
+}
+
+// longestJSON is more than any manifest or config of these archives has.
+const longestJSON = 1 << 16
+
+// archivePlatform is the platform in the config of an archive's image; the zero value
+// when it has none, as artifacts do.
+func archivePlatform(file string) (ocispec.Platform, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return ocispec.Platform{}, err
+	}
+	defer func() { _ = f.Close() }()
+	for archive := tar.NewReader(f); ; {
+		h, err := archive.Next()
+		if err == io.EOF {
+			return ocispec.Platform{}, nil
+		}
+		if err != nil {
+			return ocispec.Platform{}, err
+		}
+		if h.Size > longestJSON {
+			continue
+		}
+		var config ocispec.Image
+		if json.NewDecoder(archive).Decode(&config) == nil && config.OS != "" && config.RootFS.Type != "" {
+			return config.Platform, nil
+		}
+	}
 }

@@ -72,9 +72,12 @@ func (n *Node) Traces() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	last := ""
 	for _, f := range files {
-		if !slices.Contains(n.baseline, f) {
+		// What is below something that is left says nothing new.
+		if !slices.Contains(n.baseline, f) && (last == "" || !strings.HasPrefix(f, last+"/")) {
 			add("file", f)
+			last = f
 		}
 	}
 	return left, nil
@@ -90,7 +93,7 @@ func (n *Node) podFiles() []string {
 		n.path("containerd", "io.containerd.grpc.v1.cri", "sandboxes", "*"),
 		n.path("containerd", "io.containerd.grpc.v1.cri", "containers", "*"),
 		n.path("containerd", "io.containerd.sandbox.controller.v1.shim", "*"),
-		n.path("state", "netns", "*"),
+		n.path("state", "io.containerd.grpc.v1.cri", "netns", "*"),
 		n.path("cni-data", "*", "10.*"),
 		n.path("run", "runc", "*", "*"),
 	}

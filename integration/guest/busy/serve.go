@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// serve answers HTTP requests, one per connection, on the first preopened listener.
-// When that is closed it finishes what it has accepted and ends. net/http would make
+// serve answers HTTP requests, one per connection, on the first listener that the
+// environment names. When that is closed it finishes what it has accepted and ends. net/http would make
 // the module, and with it every test, three times as slow to compile.
 func serve([]string) error {
 	// Listeners come behind the preopened directories, however many there are.
