@@ -95,7 +95,7 @@ build: ## build Blazar into bin/
 
 .PHONY: examples
 examples: deps build ## build the example images
-	@$(STEP) "example images" examples/wasm-images/build
+	@$(STEP) "example images" go run ./examples/wasm-images/build -out $(CACHE)/images
 
 # Everything that a node needs.
 .PHONY: node
