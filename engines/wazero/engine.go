@@ -133,7 +133,8 @@ func load(ctx context.Context, dir string, m manifest) (*code, error) {
 	return nil, fmt.Errorf("load the artifact in %s: %w", dir, err)
 }
 
-// Interpret implements engines.Interpreter.
+// Interpret implements engines.Interpreter. wazero's interpreter ends a guest that
+// is 2,000 calls deep as out of stack; compiled code has 100 MB of it.
 func (e *engine) Interpret(ctx context.Context, file []byte) (engines.Module, error) {
 	prepared, outline, err := prepare(file)
 	if err != nil {

@@ -36,7 +36,7 @@ func F64Const(v float64) []byte {
 	return binary.LittleEndian.AppendUint64([]byte{0x44}, math.Float64bits(v))
 }
 
-// LocalGet, LocalSet and LocalTee access a local variable.
+// LocalGet pushes a local variable.
 func LocalGet(i uint32) []byte { return join([]byte{0x20}, u32(i)) }
 
 // LocalSet pops into a local variable.
