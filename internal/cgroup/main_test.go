@@ -15,6 +15,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"blazar/internal/testneeds"
 	"blazar/internal/thread"
 )
 
@@ -30,16 +31,13 @@ func TestMain(m *testing.M) {
 		time.Sleep(time.Minute)
 		os.Exit(0)
 	}
-	if os.Geteuid() != 0 {
-		fmt.Fprintln(os.Stderr, "package cgroup's tests need root")
-		os.Exit(1)
-	}
 	os.Exit(m.Run())
 }
 
 // v2Host uses v2 where it is: on a hybrid host it has no controllers, but groups.
 func v2Host(t testing.TB) host {
 	t.Helper()
+	testneeds.Root(t)
 	h := findHost("/sys/fs/cgroup")
 	switch h.mode {
 	case V2:
@@ -57,6 +55,7 @@ func v2Host(t testing.TB) host {
 // v1Host is a host with controllers of v1.
 func v1Host(t testing.TB) host {
 	t.Helper()
+	testneeds.Root(t)
 	h := findHost("/sys/fs/cgroup")
 	if h.mode != V1 && h.mode != Hybrid {
 		t.Fatalf("this host has no cgroup v1 (mode %v)", h.mode)

@@ -16,6 +16,8 @@ import (
 	systemd1 "github.com/coreos/go-systemd/v22/dbus"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"blazar/internal/testneeds"
 )
 
 // insideSystemd makes the test binary run the test of scopes under a systemd of its
@@ -45,9 +47,7 @@ func TestScope(t *testing.T) {
 		testScope(t)
 		return
 	}
-	if _, err := os.Stat("/lib/systemd/systemd"); err != nil {
-		t.Skip("systemd is not installed on this machine")
-	}
+	testneeds.File(t, "/lib/systemd/systemd", "install the package systemd")
 	h := v2Host(t)
 	g := newGroup(t, h, nil)
 	group, err := g.Dir()

@@ -13,10 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"blazar/internal/cgroup"
+	"blazar/internal/testneeds"
 )
 
 // TestBornInCgroups starts into a group of this host's cgroups.
 func TestBornInCgroups(t *testing.T) {
+	testneeds.Root(t)
 	limit := int64(64)
 	g, err := cgroup.Create(t.Context(), fmt.Sprintf("/confine-test-%d", os.Getpid()), "pod",
 		&specs.LinuxResources{Pids: &specs.LinuxPids{Limit: &limit}})
@@ -60,6 +62,7 @@ func TestBornInCgroups(t *testing.T) {
 
 // TestBornInV2 starts into a group of cgroup v2 with CLONE_INTO_CGROUP.
 func TestBornInV2(t *testing.T) {
+	testneeds.Root(t)
 	root := "/sys/fs/cgroup"
 	var fs unix.Statfs_t
 	check(t, unix.Statfs(root, &fs))

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
+	"blazar/internal/testneeds"
 	"blazar/internal/thread"
 )
 
@@ -28,10 +29,6 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
-	if os.Geteuid() != 0 {
-		fmt.Fprintln(os.Stderr, "package confine's tests need root")
-		return 1
-	}
 	dir, err := os.MkdirTemp("", "confine")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -50,6 +47,7 @@ func run(m *testing.M) int {
 // the process.
 func newRoot(t testing.TB) string {
 	t.Helper()
+	testneeds.Root(t)
 	dir := filepath.Join(t.TempDir(), "root")
 	check(t, os.Mkdir(dir, 0o755))
 	check(t, unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "size=1m,mode=755"))

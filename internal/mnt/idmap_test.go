@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/containerd/errdefs"
+
+	"blazar/internal/testneeds"
 )
 
 func TestExtents(t *testing.T) {
@@ -44,6 +46,7 @@ func TestNewIDMapRefuses(t *testing.T) {
 // TestVolume writes through a mapped bind as the pod's process: on disk the files
 // are the container user's.
 func TestVolume(t *testing.T) {
+	testneeds.Root(t)
 	for _, tc := range []struct {
 		uid, gid uint32
 		onDisk   string

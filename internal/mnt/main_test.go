@@ -9,18 +9,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"blazar/internal/testneeds"
 	"blazar/internal/thread"
 )
 
 const base = 0x6ffe0000 // of the tests' id range
-
-func TestMain(m *testing.M) {
-	if os.Geteuid() != 0 {
-		fmt.Fprintln(os.Stderr, "package mnt's tests need root")
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
-}
 
 func check(t testing.TB, err error) {
 	t.Helper()
@@ -41,6 +34,7 @@ func must[T any](v T, err error) func(testing.TB) T {
 // podRoot is a root as pods have it, unmounted at the end with all below it.
 func podRoot(t testing.TB) string {
 	t.Helper()
+	testneeds.Root(t)
 	dir := filepath.Join(t.TempDir(), "root")
 	check(t, os.Mkdir(dir, 0o755))
 	for p := filepath.Dir(dir); p != os.TempDir(); p = filepath.Dir(p) {
@@ -60,6 +54,7 @@ func closed(t testing.TB, c interface{ Close() error }) {
 
 func idmap(t testing.TB, uid, gid uint32) *IDMap {
 	t.Helper()
+	testneeds.Root(t)
 	m := must(NewIDMap(base, uid, gid))(t)
 	t.Cleanup(func() { closed(t, m) })
 	return m

@@ -10,11 +10,14 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
+
+	"blazar/internal/testneeds"
 )
 
 // TestReadOnlyInSlave is what the whole package is about: the copy of a mount that
 // propagation makes in a pod's namespace is read-only too.
 func TestReadOnlyInSlave(t *testing.T) {
+	testneeds.Root(t)
 	source := tree(t, map[string]string{"file": "content"})
 	lower := tree(t, map[string]string{"file": "layer"})
 	upper, work := t.TempDir(), t.TempDir()
@@ -146,6 +149,7 @@ func TestUnmountAllHeld(t *testing.T) {
 
 // TestUnmountAllSparesNeighbours has a path that begins like another's.
 func TestUnmountAllSparesNeighbours(t *testing.T) {
+	testneeds.Root(t)
 	dir := t.TempDir()
 	for _, n := range []string{"pod", "pod1"} {
 		check(t, os.Mkdir(filepath.Join(dir, n), 0o755))
@@ -162,6 +166,7 @@ func TestUnmountAllSparesNeighbours(t *testing.T) {
 }
 
 func TestTmpfs(t *testing.T) {
+	testneeds.Root(t)
 	d := must(Tmpfs(TmpfsOptions{Size: 1 << 16, Inodes: 10, Mode: 0o700, UID: base, GID: base + 1}, Attr{NoSUID: true, NoDev: true}))(t)
 	defer closed(t, d)
 	var st unix.Stat_t

@@ -11,11 +11,14 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
+
+	"blazar/internal/testneeds"
 )
 
 // TestOverlay mounts an image with both methods, the one of new kernels and the one
 // of older ones, and uses it as pods of root and of another user do.
 func TestOverlay(t *testing.T) {
+	testneeds.Root(t)
 	for name, how := range map[string]method{"by descriptor": overlayByFd, "by path": overlayByPath} {
 		for _, user := range []uint32{0, 1000} {
 			t.Run(fmt.Sprintf("%s/user %d", name, user), func(t *testing.T) {
@@ -80,6 +83,7 @@ func testOverlay(t *testing.T, how method, user uint32) {
 // TestOverlayOfManyLongPaths has more layers, of longer paths, than one mount(2)
 // takes, and characters that its options treat specially.
 func TestOverlayOfManyLongPaths(t *testing.T) {
+	testneeds.Root(t)
 	for name, how := range map[string]method{"by descriptor": overlayByFd, "by path": overlayByPath} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), strings.Repeat("long", 50), `a:b,c\d`)
@@ -103,6 +107,7 @@ func TestOverlayOfManyLongPaths(t *testing.T) {
 }
 
 func TestFromContainerd(t *testing.T) {
+	testneeds.Root(t)
 	lower := tree(t, map[string]string{"file": "x"})
 	colon := filepath.Join(t.TempDir(), "co:lon")
 	check(t, os.Mkdir(colon, 0o755))

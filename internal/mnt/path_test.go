@@ -9,6 +9,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"blazar/internal/testneeds"
 )
 
 // TestNeverEscapes resolves paths of a hostile image.
@@ -67,6 +69,7 @@ func TestNeverEscapes(t *testing.T) {
 }
 
 func TestMkdirAndTouch(t *testing.T) {
+	testneeds.Root(t)
 	dir := tree(t, map[string]string{"var/run": "-> /run", "run/": "", "file": "x"})
 	root := must(openPath(dir, unix.O_DIRECTORY))(t)
 	defer closed(t, root)
@@ -102,6 +105,7 @@ func TestMkdirAndTouch(t *testing.T) {
 // TestRace swaps a directory for a link to the outside while paths are made: what
 // is made must never be outside.
 func TestRace(t *testing.T) {
+	testneeds.Root(t)
 	outside := t.TempDir()
 	dir := tree(t, map[string]string{"real/": "", "link": "-> " + outside})
 	root := must(openPath(dir, unix.O_DIRECTORY))(t)

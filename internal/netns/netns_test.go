@@ -2,7 +2,6 @@ package netns
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -15,16 +14,9 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
+	"blazar/internal/testneeds"
 	"blazar/internal/thread"
 )
-
-func TestMain(m *testing.M) {
-	if os.Geteuid() != 0 {
-		fmt.Fprintln(os.Stderr, "package netns's tests need root")
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
-}
 
 func check(t testing.TB, err error) {
 	t.Helper()
@@ -37,6 +29,7 @@ func check(t testing.TB, err error) {
 // loopback interface is up.
 func made(t testing.TB) string {
 	t.Helper()
+	testneeds.Root(t)
 	path := filepath.Join(t.TempDir(), "netns")
 	f, err := os.Create(path)
 	check(t, err)

@@ -17,6 +17,8 @@ import (
 	"github.com/containerd/errdefs"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"blazar/internal/testneeds"
 )
 
 func check(t testing.TB, err error) {
@@ -165,6 +167,7 @@ func TestSignalStranger(t *testing.T) {
 
 // TestPidReuse makes the kernel give a pid again and opens the old process.
 func TestPidReuse(t *testing.T) {
+	testneeds.Root(t)
 	old := child(t, "exit 0")
 	ref := old.Ref()
 	_, err := old.Wait(t.Context())
