@@ -63,7 +63,10 @@ func (g *v2) update(r *specs.LinuxResources) error {
 			continue
 		}
 		err := write(filepath.Join(g.dir(), s.file), s.value)
-		if err != nil && !(s.optional && errors.Is(err, os.ErrNotExist)) {
+		if s.optional && errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -9,13 +9,14 @@ import (
 	"github.com/containerd/errdefs"
 )
 
+// Size is how many ids a range holds: all that an image can name.
+const Size = 65536
+
+// DefaultFirst and DefaultLast are the first ids of the first and the last range
+// that is handed out unless configured otherwise. systemd's list of ids
+// (systemd.io/UIDS-GIDS) leaves them unused; subuid files and systemd-nspawn stay
+// below them.
 const (
-	// Size is how many ids a range holds: all that an image can name.
-	Size = 65536
-	// DefaultFirst and DefaultLast are the first ids of the first and last range
-	// that is handed out unless configured otherwise. systemd's list of ids
-	// (systemd.io/UIDS-GIDS) leaves them unused; subuid files and
-	// systemd-nspawn stay below them.
 	DefaultFirst = 0x70000000
 	DefaultLast  = 0x7ffd0000
 )

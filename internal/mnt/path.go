@@ -129,7 +129,7 @@ func openat2(dir *os.File, name string, flags int, resolve uint64) (fd int, err 
 			fd, err = unix.Openat2(d, name, &how)
 			return err
 		})
-		if err != unix.EAGAIN && err != unix.EINTR {
+		if !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
 			break
 		}
 	}
@@ -150,8 +150,8 @@ func pathError(op string, root *os.File, name string, err error) error {
 
 // blocked is for what stands in the way of something to be made.
 func blocked(err error) error {
-	if errdefs.IsNotFound(err) {
-		return fmt.Errorf("%v: a symbolic link that leads nowhere is in the way: %w", err, errdefs.ErrFailedPrecondition)
+	if p, ok := errors.AsType[*os.PathError](err); ok && errdefs.IsNotFound(err) { // which it shall not say
+		return fmt.Errorf("%w: a symbolic link that leads nowhere is in the way: %w", p, errdefs.ErrFailedPrecondition)
 	}
 	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
 		return fmt.Errorf("%w: %w", err, errdefs.ErrFailedPrecondition)

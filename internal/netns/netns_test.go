@@ -102,7 +102,7 @@ func TestDo(t *testing.T) {
 		}
 	}
 	boom := errors.New("boom")
-	if err := Do(ns, func() error { return boom }); err != boom {
+	if err := Do(ns, func() error { return boom }); !errors.Is(err, boom) {
 		t.Errorf("error %v", err)
 	}
 	f, err := os.Open("/etc/passwd")
