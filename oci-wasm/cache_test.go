@@ -31,7 +31,7 @@ func (c *counting) Compile(ctx context.Context, engine string, m *os.File, dir s
 
 func openCache(t *testing.T, dir string, o CacheOptions) (*Cache, *counting) {
 	t.Helper()
-	x := &counting{}
+	x := &counting{ExecCompiler: *execCompiler(CompileLimits{})}
 	if o.Compiler == nil {
 		o.Compiler = x
 	}
@@ -301,7 +301,7 @@ func TestCacheSweepSparesACompilationUnderWay(t *testing.T) {
 }
 
 func TestCacheCloseEndsCompilations(t *testing.T) {
-	c, err := OpenCache(cacheDir(t), CacheOptions{Compiler: new(ExecCompiler)})
+	c, err := OpenCache(cacheDir(t), CacheOptions{Compiler: execCompiler(CompileLimits{})})
 	if err != nil {
 		t.Fatal(err)
 	}

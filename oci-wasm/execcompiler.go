@@ -186,7 +186,7 @@ func explain(ctx context.Context, err error, state *os.ProcessState, l CompileLi
 		return &LimitError{Limit: "time", Value: l.Wall.String(), Stderr: stderr}
 	case ctx.Err() != nil:
 		return fmt.Errorf("the compilation was given up: %w", context.Cause(ctx))
-	case status.Signaled() && cpu >= l.CPU-100*time.Millisecond:
+	case status.Signaled() && cpu >= l.CPU/2: // the kernel counts in ticks, and less exactly
 		return &LimitError{Limit: "CPU time", Value: l.CPU.String(), Stderr: stderr}
 	case status.ExitStatus() == exitInvalid:
 		return fmt.Errorf("%s: %w", lastLines(stderr), errdefs.ErrInvalidArgument)
@@ -197,12 +197,15 @@ func explain(ctx context.Context, err error, state *os.ProcessState, l CompileLi
 	case strings.Contains(stderr, syscall.EFBIG.Error()):
 		return &LimitError{Limit: "output size", Value: fmt.Sprintf("%d MiB", l.Output>>20), Stderr: stderr}
 	}
+	if status.Signaled() && status.Signal() == syscall.SIGKILL {
+		return fmt.Errorf("the compiler was killed from outside, probably for want of memory on this host: %w", errdefs.ErrResourceExhausted)
+	}
 	return fmt.Errorf("the compiler ended with %s: %s: %w", state, lastLines(stderr), errdefs.ErrInternal)
 }
 
 // outOfMemory knows what Go, Rust and C++ say when they are refused memory.
 func outOfMemory(stderr string) bool {
-	for _, s := range []string{"out of memory", "cannot allocate memory", "memory allocation of", "bad_alloc", "pthread_create failed"} {
+	for _, s := range []string{"out of memory", "cannot allocate memory", "memory allocation of", "bad_alloc", "failed to allocate", "pthread_create failed"} {
 		if strings.Contains(strings.ToLower(stderr), s) {
 			return true
 		}

@@ -37,7 +37,7 @@ func outDir(t *testing.T) string {
 
 func TestExecCompilerCompiles(t *testing.T) {
 	dir := outDir(t)
-	if err := new(ExecCompiler).Compile(t.Context(), "good", moduleFile(t), dir); err != nil {
+	if err := execCompiler(CompileLimits{}).Compile(t.Context(), "good", moduleFile(t), dir); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(filepath.Join(dir, "code"))
@@ -47,7 +47,9 @@ func TestExecCompilerCompiles(t *testing.T) {
 }
 
 func TestExecCompilerReportsFailures(t *testing.T) {
-	small := CompileLimits{Memory: 512 << 20, CPU: time.Second, Wall: 20 * time.Second, Output: 1 << 20}
+	small := CompileLimits{CPU: time.Second, Wall: 20 * time.Second, Output: 1 << 20}
+	lean := small
+	lean.Memory = 512 << 20
 	impatient := small
 	impatient.Wall = 300 * time.Millisecond
 	for engine, c := range map[string]struct {
@@ -61,12 +63,12 @@ func TestExecCompilerReportsFailures(t *testing.T) {
 		"crash":       {small, errdefs.ErrInternal, "", "panic: engine bug"},
 		"hang":        {impatient, errdefs.ErrResourceExhausted, "time", "300ms time"},
 		"spin":        {small, errdefs.ErrResourceExhausted, "CPU time", "1s CPU time"},
-		"eat":         {small, errdefs.ErrResourceExhausted, "memory", "512 MiB memory"},
+		"eat":         {lean, errdefs.ErrResourceExhausted, "memory", "512 MiB memory"},
 		"flood":       {small, errdefs.ErrResourceExhausted, "output size", "1 MiB output size"},
 	} {
 		t.Run(engine, func(t *testing.T) {
 			start := time.Now()
-			err := (&ExecCompiler{Limits: c.limits}).Compile(t.Context(), engine, moduleFile(t), outDir(t))
+			err := execCompiler(c.limits).Compile(t.Context(), engine, moduleFile(t), outDir(t))
 			if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.phrase) {
 				t.Fatalf("got %v", err)
 			}
@@ -85,7 +87,7 @@ func TestExecCompilerIsCancelled(t *testing.T) {
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 200*time.Millisecond, context.Canceled)
 	defer cancel()
 	start := time.Now()
-	err := new(ExecCompiler).Compile(ctx, "hang", moduleFile(t), outDir(t))
+	err := execCompiler(CompileLimits{}).Compile(ctx, "hang", moduleFile(t), outDir(t))
 	if !errors.Is(err, context.Canceled) || time.Since(start) > 5*time.Second {
 		t.Fatalf("got %v after %v", err, time.Since(start))
 	}
@@ -107,7 +109,7 @@ func TestCompilerIsConfined(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(filepath.Dir(dir), "neighbour"), []byte("x"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := new(ExecCompiler).Compile(t.Context(), "look", moduleFile(t), dir); err != nil {
+	if err := execCompiler(CompileLimits{}).Compile(t.Context(), "look", moduleFile(t), dir); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(filepath.Join(dir, "report"))
@@ -135,7 +137,7 @@ func TestCompilerIsConfined(t *testing.T) {
 
 // TestCompilerEndsWithParent closes the pipe that stands for the parent's life.
 func TestCompilerEndsWithParent(t *testing.T) {
-	x := new(ExecCompiler)
+	x := execCompiler(CompileLimits{})
 	cmd := x.command(t.Context(), "hang", CompileLimits{}.defaults(), 0)
 	out, err := os.Open(outDir(t))
 	if err != nil {

@@ -23,6 +23,12 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// execCompiler is one whose child does not linger at its end under the race
+// detector.
+func execCompiler(l CompileLimits) *ExecCompiler {
+	return &ExecCompiler{Env: []string{"GORACE=atexit_sleep_ms=0"}, Limits: l}
+}
+
 func child(args []string) int {
 	o := ChildOptions{}
 	engine := ""
