@@ -160,7 +160,8 @@ func removeTree(ctx context.Context, dir string) error {
 
 // ignoreGone drops errors that mean that something is not there any more.
 func ignoreGone(err error) error {
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+	// ENOTDIR: below a file there is no group either, whoever asked for one there.
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENOTDIR) {
 		return nil
 	}
 	return err

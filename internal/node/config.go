@@ -96,8 +96,9 @@ func (n *Node) containerdConfig() table {
 				"runtime_type":             "io.containerd.blazar.v1",
 				"sandboxer":                "wasm",
 				"disable_pause_image_pull": true,
-				// containerd hands only these on to the runtime.
-				"pod_annotations":       []string{"blazar/*", "run.oci.handler", "module.wasm.image/*"},
+				// containerd hands only these of a container on. Those of the pod come with
+				// the pod, and would hide what it says for one container only if they
+				// came again as the container's.
 				"container_annotations": []string{"blazar/*", "run.oci.handler", "module.wasm.image/*"},
 			}
 		}
