@@ -17,6 +17,8 @@ type Example struct {
 	About string
 	// Annotations of the pod.
 	Annotations map[string]string
+	// Slow examples work before they say anything: their cold start is not measured.
+	Slow bool
 	// Containers are started in this order.
 	Containers []Container
 }
@@ -64,7 +66,8 @@ type Result struct {
 	// Did is what Do returned.
 	Did string
 	// ColdStart is the time from RunPodSandbox to the first byte in the log, by
-	// way of CreateContainer and StartContainer; 0 for later containers of a pod.
+	// way of CreateContainer and StartContainer; 0 where it was not measured, as for
+	// later containers of a pod.
 	ColdStart time.Duration
 	// Wrong says what differs from what was expected; empty when nothing does.
 	Wrong string

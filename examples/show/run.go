@@ -36,9 +36,11 @@ type Running struct {
 func Run(ctx context.Context, n *node.Node, e *Example, volumes string) (results []Result, err error) {
 	ctx, cancel := context.WithTimeout(ctx, exampleTimeout)
 	defer cancel()
-	cold, err := e.coldStart(ctx, n, filepath.Join(volumes, "first"))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", e.Name, err)
+	var cold time.Duration
+	if !e.Slow {
+		if cold, err = e.coldStart(ctx, n, filepath.Join(volumes, "first")); err != nil {
+			return nil, fmt.Errorf("%s: %w", e.Name, err)
+		}
 	}
 	pod := e.pod(n)
 	podID, err := n.RunPod(ctx, Handler, pod)
