@@ -25,10 +25,10 @@ const testUID = 0x6fff0000
 var probe string
 
 func TestMain(m *testing.M) {
-	os.Exit(run(m))
+	os.Exit(runAll(m))
 }
 
-func run(m *testing.M) int {
+func runAll(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "confine")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
