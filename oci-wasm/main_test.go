@@ -53,7 +53,10 @@ func child(args []string) int {
 	})
 }
 
-var sinkhole [][]byte
+var (
+	sinkhole [][]byte
+	spinning int
+)
 
 var engines = map[string]func(module []byte, dir string) error{
 	"good": func(module []byte, dir string) error {
@@ -69,7 +72,8 @@ var engines = map[string]func(module []byte, dir string) error{
 	"nothing":     func([]byte, string) error { return nil },
 	"hang":        func([]byte, string) error { select {} },
 	"spin": func([]byte, string) error {
-		for {
+		for turns := 0; ; turns++ {
+			spinning = turns
 		}
 	},
 	"eat": func([]byte, string) error {

@@ -3,6 +3,7 @@ package ociwasm
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -78,7 +79,7 @@ type verified struct {
 func (v *verified) Read(p []byte) (int, error) {
 	n, err := v.r.Read(p)
 	_, _ = v.v.Write(p[:n]) // a hash never fails
-	if err == io.EOF && !v.v.Verified() {
+	if errors.Is(err, io.EOF) && !v.v.Verified() {
 		err = fmt.Errorf("the bytes do not have the digest %s: %w", v.want, errdefs.ErrInvalidArgument)
 	}
 	return n, err

@@ -218,7 +218,7 @@ func TestHTTP(t *testing.T) {
 			ended := make(chan error, 1)
 			go func() { ended <- cmd.Wait() }()
 			for range 3 {
-				if body := get(t, ctx, "http://127.0.0.1:"+port+"/x", ended); !strings.HasPrefix(body, says) {
+				if body := get(ctx, t, "http://127.0.0.1:"+port+"/x", ended); !strings.HasPrefix(body, says) {
 					t.Errorf("got %q", body)
 				}
 			}
@@ -236,7 +236,7 @@ func TestHTTP(t *testing.T) {
 }
 
 // get asks until the server is there.
-func get(t *testing.T, ctx context.Context, url string, ended <-chan error) string {
+func get(ctx context.Context, t *testing.T, url string, ended <-chan error) string {
 	t.Helper()
 	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	for {
@@ -253,8 +253,8 @@ func get(t *testing.T, ctx context.Context, url string, ended <-chan error) stri
 			return string(body)
 		}
 		select {
-		case <-ended:
-			t.Fatal("the server ended")
+		case err := <-ended:
+			t.Fatalf("the server ended: %v", err)
 		case <-ctx.Done():
 			t.Fatal(err)
 		case <-time.After(20 * time.Millisecond):
