@@ -29,8 +29,7 @@ func main() {
 	flag.Parse()
 	// The first Ctrl-C takes the node down in order, the second ends this at once.
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
-	context.AfterFunc(ctx, cancel)
+	context.AfterFunc(ctx, cancel) // gives the signals their default effect again
 	var err error
 	if *stop {
 		err = stopKept(ctx)
@@ -72,7 +71,11 @@ func run(ctx context.Context, bin, tools, images string, keep bool) (err error) 
 	if err := s.step("example images imported", func() error { return importImages(ctx, n, images) }); err != nil {
 		return err
 	}
-	if err := showExamples(ctx, s, n); err != nil {
+	err = showExamples(ctx, s, n)
+	if ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
+	if err != nil {
 		return fmt.Errorf("%w\n--- end of blazar serve's log ---\n%s", err, n.Log("serve", 30))
 	}
 	return nil

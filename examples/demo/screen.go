@@ -78,7 +78,7 @@ func (s *screen) result(r *show.Result, several bool) {
 		ended += " (" + r.Reason + ")"
 	}
 	if r.ColdStart > 0 {
-		ended += fmt.Sprintf(", cold start %.1f ms", milliseconds(r.ColdStart))
+		ended += fmt.Sprintf(", cold start %.1f ms (the first, %.1f ms)", milliseconds(r.ColdStart), milliseconds(r.FirstStart))
 	}
 	s.say("  %s %s", mark, ended)
 }
@@ -101,16 +101,18 @@ func (s *screen) block(margin, text string) {
 func (s *screen) table(results []show.Result) {
 	s.say("")
 	w := tabwriter.NewWriter(s.w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "POD\tCONTAINER\tEXIT\tREASON\tCOLD START")
+	fmt.Fprintln(w, "POD\tCONTAINER\tEXIT\tREASON\tFIRST START\tCOLD START")
 	for _, r := range results {
-		cold := "-"
+		first, cold := "-", "-"
 		if r.ColdStart > 0 {
+			first = fmt.Sprintf("%.1f ms", milliseconds(r.FirstStart))
 			cold = fmt.Sprintf("%.1f ms", milliseconds(r.ColdStart))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", r.Example, r.Container, r.ExitCode, r.Reason, cold)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", r.Example, r.Container, r.ExitCode, r.Reason, first, cold)
 	}
 	_ = w.Flush()
 	s.say("%s", s.paint(faint, "Cold start: RunPodSandbox, CreateContainer and StartContainer to the first byte in the log."))
+	s.say("%s", s.paint(faint, "The first start of an image on a node may include compiling its module, once."))
 	s.say("")
 }
 

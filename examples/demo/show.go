@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"blazar/examples/show"
 	"blazar/internal/node"
@@ -24,7 +23,7 @@ func showExamples(ctx context.Context, s *screen, n *node.Node) error {
 	var errs []error
 	for i := range show.Examples {
 		if ctx.Err() != nil {
-			return errors.New("interrupted")
+			return ctx.Err()
 		}
 		e := &show.Examples[i]
 		s.heading(e.Name, e.About)
@@ -46,17 +45,3 @@ func showExamples(ctx context.Context, s *screen, n *node.Node) error {
 	return errors.Join(errs...)
 }
 
-// leaveUp says how to use a node that stays, and how to end it.
-func leaveUp(s *screen, n *node.Node) error {
-	if err := n.Keep(); err != nil {
-		return errors.Join(err, n.Stop(context.Background()))
-	}
-	s.say("The node stays up in %s. To use it:", n.Dir)
-	s.say("")
-	s.say("  alias ncrictl='%s'", strings.Join(n.CrictlArgs(), " "))
-	s.say("  ncrictl images")
-	s.say("  ncrictl runp --runtime blazar-wasm pod.json")
-	s.say("")
-	s.say("Logs: %s. To take it down: make stop", filepath.Join(n.Dir, "logs"))
-	return nil
-}

@@ -67,8 +67,9 @@ type Result struct {
 	Did string
 	// ColdStart is the time from RunPodSandbox to the first byte in the log, by
 	// way of CreateContainer and StartContainer; 0 where it was not measured, as for
-	// later containers of a pod.
-	ColdStart time.Duration
+	// later containers of a pod. FirstStart is the same for the first pod of an image
+	// on a node, which may have to compile the module.
+	FirstStart, ColdStart time.Duration
 	// Wrong says what differs from what was expected; empty when nothing does.
 	Wrong string
 }
