@@ -3,6 +3,7 @@ package wazero
 import (
 	"fmt"
 
+	"blazar/engines/internal/prepare"
 	"blazar/engines/internal/wasmbin"
 )
 
@@ -31,7 +32,7 @@ func newCallCounter(sections []wasmbin.Section) (*callCounter, error) {
 		r := wasmbin.Reader{Rest: s.Body}
 		switch s.ID {
 		case wasmbin.SectionGlobal:
-			c.index += vector(&r)
+			c.index += r.Vector()
 		case wasmbin.SectionCode:
 			c.needed = c.needed || mayCall(s.Body)
 		}
@@ -80,13 +81,13 @@ func (c *callCounter) check() []byte {
 // count rewrites the code section.
 func (c *callCounter) count(section []byte) ([]byte, error) {
 	r := wasmbin.Reader{Rest: section}
-	n := vector(&r)
+	n := r.Vector()
 	out := wasmbin.AppendU32(make([]byte, 0, len(section)+len(section)/16), n)
 	check := c.check()
 	for i := uint32(0); i < n && r.Err == nil; i++ {
 		body := r.Bytes(r.U32())
 		code := wasmbin.Reader{Rest: body}
-		if err := checkLocals(&code); err != nil {
+		if err := prepare.CheckLocals(&code); err != nil {
 			return nil, fmt.Errorf("code of function %d: %w", i, err)
 		}
 		if !mayCall(code.Rest) {

@@ -5,8 +5,6 @@ package wazero
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -15,6 +13,9 @@ import (
 	"sync"
 
 	"blazar/engines"
+	"blazar/engines/internal/artifact"
+	"blazar/engines/internal/report"
+	"blazar/engines/internal/shared"
 
 	"github.com/containerd/errdefs"
 	"github.com/tetratelabs/wazero"
@@ -24,10 +25,14 @@ import (
 // Name is the engine's name.
 const Name = "wazero"
 
+// moduleFile holds the module as compiled, beside the directory that wazero's
+// cache makes: wazero decodes it at every load.
+const moduleFile = "module.wasm"
+
 // engine is an engines.Engine.
 type engine struct {
 	info   engines.Info
-	loaded shared
+	loaded shared.Pool[*code]
 }
 
 var (
@@ -45,7 +50,7 @@ func (e *engine) Info() engines.Info { return e.info }
 
 // Compile implements engines.Engine.
 func (e *engine) Compile(ctx context.Context, module []byte, dir string) error {
-	prepared, _, err := prepare(module)
+	p, err := newPrepared(module)
 	if err != nil {
 		return err
 	}
@@ -57,15 +62,14 @@ func (e *engine) Compile(ctx context.Context, module []byte, dir string) error {
 	if c.runtime, err = newRuntime(ctx, wazero.NewRuntimeConfigCompiler().WithCompilationCache(cache)); err != nil {
 		return err
 	}
-	defer func() { _ = c.close() }() // everything is on disk by then
-	if err := compile(ctx, c, prepared); err != nil {
+	defer func() { _ = c.Close() }() // everything is on disk by then
+	if err := compile(ctx, c, p.module); err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(dir, moduleFile), prepared); err != nil {
-		return fmt.Errorf("write the artifact: %w", err)
+	if err := artifact.WriteFile(filepath.Join(dir, moduleFile), p.module); err != nil {
+		return err
 	}
-	digest := sha256.Sum256(module)
-	return writeManifest(dir, manifest{Version: e.info.Version, Settings: e.info.Settings, Digest: hex.EncodeToString(digest[:])})
+	return artifact.Write(dir, e.info, module, p.shape)
 }
 
 // compile compiles prepared into c and types the errors. Two workers at least:
@@ -84,38 +88,41 @@ func compile(ctx context.Context, c *code, prepared []byte) (err error) {
 	case ctx.Err() != nil:
 		return fmt.Errorf("compile the module: %w", ctx.Err())
 	case strings.Contains(err.Error(), "feature") && strings.Contains(err.Error(), "is disabled"):
-		return fmt.Errorf("the module needs what the engine wazero does not have: %s: %w", printable(err.Error(), maxMessage), errdefs.ErrNotImplemented)
+		return fmt.Errorf("the module needs what the engine wazero does not have: %s: %w", report.Message(err.Error()), errdefs.ErrNotImplemented)
 	}
-	return fmt.Errorf("invalid module: %s: %w", printable(err.Error(), maxMessage), errdefs.ErrInvalidArgument)
+	return fmt.Errorf("invalid module: %s: %w", report.Message(err.Error()), errdefs.ErrInvalidArgument)
 }
 
 // Load implements engines.Engine. Modules of the same content share their code
 // while any of them is open.
 func (e *engine) Load(ctx context.Context, dir string) (engines.Module, error) {
-	m, err := readManifest(dir, e.info.Version, e.info.Settings)
+	m, err := artifact.Read(dir, e.info)
 	if err != nil {
 		return nil, err
 	}
-	return e.loaded.get(m.Digest, func() (*code, error) { return load(ctx, dir, m) })
+	c, release, err := e.loaded.Get(m.Digest, func() (*code, error) { return load(ctx, dir, m) })
+	if err != nil {
+		return nil, err
+	}
+	return &module{code: c, release: release}, nil
 }
 
 // load maps the artifact. wazero would compile what its cache lacks, which a
 // process that holds guests must never do; a context that is done already lets
 // a hit pass and ends a compilation before its first function.
-func load(ctx context.Context, dir string, m manifest) (*code, error) {
-	prepared, err := m.verify(dir)
-	if err != nil {
+func load(ctx context.Context, dir string, m *artifact.Manifest) (*code, error) {
+	if err := m.Verify(dir); err != nil {
 		return nil, err
 	}
-	outline, err := outlineOf(prepared)
+	prepared, err := m.ReadFile(dir, moduleFile)
 	if err != nil {
-		return nil, damaged(dir, err.Error())
+		return nil, err
 	}
 	cache, err := wazero.NewCompilationCacheWithDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open the artifact in %s: %w", dir, err)
 	}
-	c := &code{cache: cache, outline: outline}
+	c := &code{cache: cache, shape: m.Shape}
 	if c.runtime, err = newRuntime(ctx, wazero.NewRuntimeConfigCompiler().WithCompilationCache(cache)); err != nil {
 		return nil, err
 	}
@@ -125,7 +132,7 @@ func load(ctx context.Context, dir string, m manifest) (*code, error) {
 	if err == nil {
 		return c, nil
 	}
-	_ = c.close() // the first error tells more
+	_ = c.Close() // the first error tells more
 	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
 		return nil, fmt.Errorf("the artifact in %s does not fit this processor or this build of wazero; compile the module again: %w",
 			dir, errdefs.ErrFailedPrecondition)
@@ -136,17 +143,17 @@ func load(ctx context.Context, dir string, m manifest) (*code, error) {
 // Interpret implements engines.Interpreter. wazero's interpreter ends a guest that
 // is 2,000 calls deep as out of stack; compiled code has 100 MB of it.
 func (e *engine) Interpret(ctx context.Context, file []byte) (engines.Module, error) {
-	prepared, outline, err := prepare(file)
+	p, err := newPrepared(file)
 	if err != nil {
 		return nil, err
 	}
-	c := &code{outline: outline}
+	c := &code{shape: p.shape}
 	if c.runtime, err = newRuntime(ctx, wazero.NewRuntimeConfigInterpreter()); err != nil {
 		return nil, err
 	}
-	if err := compile(ctx, c, prepared); err != nil {
-		_ = c.close() // the first error tells more
+	if err := compile(ctx, c, p.module); err != nil {
+		_ = c.Close() // the first error tells more
 		return nil, err
 	}
-	return &module{code: c, release: sync.OnceValue(c.close)}, nil
+	return &module{code: c, release: sync.OnceValue(c.Close)}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"blazar/engines"
+	"blazar/engines/internal/report"
 
 	"github.com/containerd/errdefs"
 	"github.com/tetratelabs/wazero"
@@ -16,13 +17,12 @@ import (
 
 // instance is an engines.Instance.
 type instance struct {
-	code      *code
-	config    engines.Config
-	memory    allocator
-	hasMemory bool            // the module exports "memory", the one WASI calls use
-	ctx       context.Context // of the guest's calls
-	cancel    context.CancelFunc
-	done      chan struct{} // closed when Run returns
+	code   *code
+	config engines.Config
+	memory allocator
+	ctx    context.Context // of the guest's calls
+	cancel context.CancelFunc
+	done   chan struct{} // closed when Run returns
 
 	mu      sync.Mutex // guards the fields below
 	started bool
@@ -37,7 +37,6 @@ var (
 
 func newInstance(c *code, config engines.Config) *instance {
 	i := &instance{code: c, config: config, memory: allocator{limit: config.MemoryLimit}, done: make(chan struct{})}
-	_, i.hasMemory = c.outline.Memories["memory"]
 	ctx, cancel := context.WithCancel(experimental.WithMemoryAllocator(context.Background(), &i.memory))
 	i.ctx, i.cancel = context.WithValue(ctx, instanceKey{}, i), cancel
 	return i
@@ -46,7 +45,7 @@ func newInstance(c *code, config engines.Config) *instance {
 // guestMemory is the guest's linear memory now, nil where it exports none. Only
 // for the goroutine that runs the guest.
 func (i *instance) guestMemory() []byte {
-	if !i.hasMemory || len(i.memory.memories) == 0 {
+	if !i.code.shape.Memory || len(i.memory.memories) == 0 {
 		return nil
 	}
 	return i.memory.memories[0].used
@@ -96,8 +95,8 @@ func (i *instance) call() (result uint32, err error) {
 		return 0, err
 	}
 	defer func() { _ = m.Close(context.Background()) }() // fails for files wazero opened only, and it has none
-	if _, ok := i.code.outline.Funcs[initializer]; ok && i.config.Entry != engines.DefaultEntry && i.config.Entry != initializer {
-		if _, err := callExport(i.ctx, m, initializer); err != nil {
+	if first := i.code.shape.Initializer(i.config.Entry); first != "" {
+		if _, err := callExport(i.ctx, m, first); err != nil {
 			return 0, err
 		}
 	}
@@ -137,7 +136,7 @@ func (i *instance) exit(result uint32, err error) engines.Exit {
 	if killed {
 		return engines.Exit{Killed: true}
 	}
-	return engines.Exit{Err: fmt.Errorf("wazero: %s: %w", printable(err.Error(), maxMessage), errdefs.ErrInternal)}
+	return engines.Exit{Err: fmt.Errorf("wazero: %s: %w", report.Message(err.Error()), errdefs.ErrInternal)}
 }
 
 // Kill implements engines.Instance.

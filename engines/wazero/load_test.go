@@ -11,9 +11,13 @@ import (
 
 	"blazar/engines"
 	"blazar/engines/enginetest/wasmgen"
+	"blazar/engines/internal/artifact"
 
 	"github.com/containerd/errdefs"
 )
+
+// manifestFile is what package artifact names the manifest.
+const manifestFile = "wazero.json"
 
 func empty() []byte {
 	var m wasmgen.Module
@@ -40,14 +44,14 @@ func TestLoadNeverCompiles(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(dir, "wazero-"+version()+"-"+strings.Split(e.info.Settings, ",")[0]+"-linux")); err != nil {
 		t.Fatal(err)
 	}
-	m, err := readManifest(dir, e.info.Version, e.info.Settings)
+	m, err := artifact.Read(dir, e.info)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(filepath.Join(dir, manifestFile)); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeManifest(dir, m); err != nil {
+	if err := artifact.Write(dir, e.info, empty(), m.Shape); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := e.Load(t.Context(), dir); !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), "compile the module again") {
@@ -113,7 +117,7 @@ func TestCodeIsShared(t *testing.T) {
 			}
 		}
 	}
-	if n := len(e.loaded.entries); n != 0 {
+	if n := e.loaded.Len(); n != 0 {
 		t.Errorf("%d entries are left", n)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"blazar/engines/internal/report"
+
 	"github.com/tetratelabs/wazero/experimental"
 	"golang.org/x/sys/unix"
 )
@@ -15,20 +17,7 @@ const pageSize = 64 << 10
 // than its limit; wazero turns it into the error of the guest's call.
 type outOfMemory struct{ asked, limit uint64 }
 
-func (e outOfMemory) Error() string {
-	return fmt.Sprintf("out of memory: %s of linear memory needed, the limit is %s", size(e.asked), size(e.limit))
-}
-
-// size prints n bytes in the largest unit that keeps it exact.
-func size(n uint64) string {
-	switch {
-	case n >= 1<<20 && n%(1<<20) == 0:
-		return fmt.Sprintf("%d MiB", n>>20)
-	case n >= 1<<10 && n%(1<<10) == 0:
-		return fmt.Sprintf("%d KiB", n>>10)
-	}
-	return fmt.Sprintf("%d bytes", n)
-}
+func (e outOfMemory) Error() string { return report.OutOfMemory(e.asked, e.limit) }
 
 // allocator makes the linear memories of one instance and knows their sum.
 // All but bytes belongs to the goroutine that runs the guest.
@@ -59,7 +48,7 @@ func (a *allocator) Allocate(_, most uint64) experimental.LinearMemory {
 	}
 	reserved, err := unix.Mmap(-1, 0, int(most), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	if err != nil {
-		panic(fmt.Errorf("reserve %s of address space for the guest's memory: %w", size(most), err))
+		panic(fmt.Errorf("reserve %s of address space for the guest's memory: %w", report.Size(most), err))
 	}
 	m.reserved = reserved
 	return m
@@ -105,7 +94,7 @@ func (m *memory) Reallocate(n uint64) []byte {
 	}
 	if err := unix.Mprotect(m.reserved[now:n], unix.PROT_READ|unix.PROT_WRITE); err != nil {
 		if now == 0 {
-			panic(fmt.Errorf("make %s of memory accessible to the guest: %w", size(n), err))
+			panic(fmt.Errorf("make %s of memory accessible to the guest: %w", report.Size(n), err))
 		}
 		return nil // the host cannot: memory.grow answers -1
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"blazar/engines/enginetest/wasmgen"
+	"blazar/engines/internal/prepare"
 	"blazar/engines/internal/wasmbin"
 
 	"github.com/containerd/errdefs"
@@ -35,41 +36,19 @@ func TestInstrument(t *testing.T) {
 			code = "\x02" + leaf + string(rune(len(counted))) + counted
 			want := types + c.want + export + "\x0a" + string(rune(len(code))) + code
 
-			got, _, err := prepare([]byte(module))
-			if err != nil || string(got) != want {
-				t.Errorf("got % x, %v\nwant % x", got, err, want)
+			got, err := newPrepared([]byte(module))
+			if err != nil || string(got.module) != want {
+				t.Errorf("got % x, %v\nwant % x", got.module, err, want)
 			}
 		})
 	}
 	t.Run("NoCalls", func(t *testing.T) {
 		var m wasmgen.Module
 		m.Command("_start", nil, wasmgen.Nop)
-		if got, _, err := prepare(m.Bytes()); err != nil || !bytes.Equal(got, m.Bytes()) {
-			t.Errorf("got % x, %v\nwant % x, unchanged", got, err, m.Bytes())
+		if got, err := newPrepared(m.Bytes()); err != nil || !bytes.Equal(got.module, m.Bytes()) {
+			t.Errorf("got % x, %v\nwant % x, unchanged", got.module, err, m.Bytes())
 		}
 	})
-}
-
-func TestBoundTables(t *testing.T) {
-	for name, c := range map[string]struct{ in, want string }{
-		"Unbounded":   {"\x01\x70\x00\x05", "\x01\x70\x01\x05\x80\x80\x40"}, // 5 to 2^20
-		"KeepsSmall":  {"\x01\x70\x01\x01\x02", "\x01\x70\x01\x01\x02"},
-		"CutsMaximum": {"\x01\x70\x01\x00\xff\xff\xff\xff\x0f", "\x01\x70\x01\x00\x80\x80\x40"},
-		"Shares":      {"\x02\x70\x00\x00\x6f\x00\x00", "\x02\x70\x01\x00\x80\x80\x20\x6f\x01\x00\x80\x80\x20"}, // 2^19 each
-		"Foreign":     {"\x01\x70\x03\x01\x02", "\x01\x70\x03\x01\x02"},                                         // shared: wazero refuses it
-	} {
-		t.Run(name, func(t *testing.T) {
-			budget := uint64(tableBudget)
-			got, err := boundTables([]byte(c.in), &budget)
-			if err != nil || string(got) != c.want {
-				t.Errorf("got % x, %v; want % x", got, err, c.want)
-			}
-		})
-	}
-	budget := uint64(tableBudget)
-	if _, err := boundTables([]byte("\x01\x70\x00\x81\x80\x40"), &budget); !errdefs.IsInvalidArgument(err) {
-		t.Errorf("a table of 2^20+1 elements: %v, want invalid argument", err)
-	}
 }
 
 // FuzzPrepare: whatever the file, preparing and then decoding it ends in a typed
@@ -97,25 +76,6 @@ func FuzzPrepare(f *testing.F) {
 	})
 }
 
-func TestUsefulNames(t *testing.T) {
-	const functions = "\x01\x04\x01\x00\x01f"
-	for name, c := range map[string]struct{ in, want string }{
-		"Kept":          {"\x04name\x00\x02\x01m" + functions, "\x04name\x00\x02\x01m" + functions},
-		"LocalsDropped": {"\x04name" + functions + "\x02\x01\x00", "\x04name" + functions},
-		"OtherSection":  {"\x05.info" + functions, ""},
-		"LongName":      {"\x04name\x01\x08\x01\x00\xff\xff\xff\xff\x0f" + "f", ""},
-		"LongList":      {"\x04name\x01\x06\xff\xff\xff\xff\x0f\x00", ""},
-		"CutShort":      {"\x04name\x01\x05\x01", ""},
-		"Twice":         {"\x04name" + functions + functions, ""},
-		"NotUTF8":       {"\x04name\x00\x02\x01\xff", ""},
-		"Empty":         {"", ""},
-	} {
-		if got := usefulNames([]byte(c.in)); string(got) != c.want {
-			t.Errorf("%s: got %q, want %q", name, got, c.want)
-		}
-	}
-}
-
 // FuzzInstrument: what is rewritten still splits into the same sections, but for
 // custom ones.
 func FuzzInstrument(f *testing.F) {
@@ -133,7 +93,7 @@ func FuzzInstrument(f *testing.F) {
 			return
 		}
 		sections = slices.DeleteFunc(sections, func(s wasmbin.Section) bool {
-			return s.ID == wasmbin.SectionCustom && usefulNames(s.Body) == nil
+			return s.ID == wasmbin.SectionCustom && prepare.UsefulNames(s.Body) == nil
 		})
 		isGlobal := func(s wasmbin.Section) bool { return s.ID == wasmbin.SectionGlobal }
 		had := slices.ContainsFunc(sections, isGlobal)

@@ -3,13 +3,10 @@ package wazero
 import (
 	"regexp"
 	"strings"
-	"unicode"
 
 	"blazar/engines"
+	"blazar/engines/internal/report"
 )
-
-// maxMessage bounds a trap's text: names in it are the guest's and of any length.
-const maxMessage = 8 << 10
 
 // trapKinds maps wazero's texts (internal/wasmruntime/errors.go) to ours.
 var trapKinds = map[string]string{
@@ -54,7 +51,7 @@ func asTrap(err error, module string) *engines.Trap {
 	default:
 		return nil
 	}
-	return &engines.Trap{Kind: kind, Function: innermost(text, module), Message: printable(text, maxMessage)}
+	return &engines.Trap{Kind: kind, Function: innermost(text, module), Message: report.Message(text)}
 }
 
 // innermost is the name of the function that trapped, func[N] where it has none.
@@ -67,19 +64,5 @@ func innermost(text, module string) string {
 	if index := indexOnly.FindStringSubmatch(name); index != nil {
 		return "func[" + index[1] + "]"
 	}
-	return strings.ReplaceAll(printable(name, 256), "\n", "?")
-}
-
-// printable cuts s to most bytes and replaces what a terminal would obey.
-func printable(s string, most int) string {
-	cut := ""
-	if len(s) > most {
-		s, cut = s[:most], "…"
-	}
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, strings.ToValidUTF8(s, "")) + cut
+	return report.Function(name)
 }

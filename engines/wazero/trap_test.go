@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"blazar/engines"
+	"blazar/engines/internal/report"
 )
 
 func TestAsTrap(t *testing.T) {
@@ -51,7 +52,7 @@ func FuzzAsTrap(f *testing.F) {
 		if trap == nil {
 			return
 		}
-		if strings.ContainsAny(trap.Function, "\n\x1b") || strings.ContainsAny(trap.Message, "\x1b\r") || len(trap.Message) > maxMessage+4 {
+		if strings.ContainsAny(trap.Function, "\n\x1b") || strings.ContainsAny(trap.Message, "\x1b\r") || len(trap.Message) > report.MaxMessage+4 {
 			t.Errorf("%q, %q", trap.Function, trap.Message)
 		}
 	})

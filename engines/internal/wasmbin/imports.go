@@ -36,9 +36,9 @@ func readImports(r *Reader) []Import {
 			i.Type = r.U32()
 		case ExternTable:
 			SkipType(r)
-			skipLimits(r)
+			readLimits(r)
 		case ExternMemory:
-			skipLimits(r)
+			readLimits(r)
 		case ExternGlobal:
 			SkipType(r)
 			r.Byte()
@@ -65,12 +65,23 @@ func SkipType(r *Reader) byte {
 	return b
 }
 
-// skipLimits skips the limits of a table or memory: flags, minimum, and the
-// maximum where flag 1 is set. 64-bit limits (flag 4) are wider integers only.
-func skipLimits(r *Reader) {
+// Limits are the declared size of a memory in pages, or of a table in elements.
+type Limits struct {
+	Min uint64
+	// Max is what it may grow to, meaningful where Bounded.
+	Max     uint64
+	Bounded bool
+	// Wide says that it is indexed with 64 bits.
+	Wide bool
+}
+
+// readLimits reads flags, minimum, and the maximum where flag 1 is set. 64-bit
+// limits (flag 4) are wider integers only.
+func readLimits(r *Reader) Limits {
 	flags := r.Byte()
-	r.U64()
-	if flags&1 != 0 {
-		r.U64()
+	l := Limits{Min: r.U64(), Bounded: flags&1 != 0, Wide: flags&4 != 0}
+	if l.Bounded {
+		l.Max = r.U64()
 	}
+	return l
 }

@@ -43,6 +43,8 @@ type Outline struct {
 	Funcs map[string]uint32
 	// Memories are the exported memories by name.
 	Memories map[string]uint32
+	// Declared are the memories that the module itself declares.
+	Declared []Limits
 
 	types []FuncType
 	funcs []uint32 // type index by function index, imported functions first
@@ -62,6 +64,8 @@ func Outlined(sections []Section) (*Outline, error) {
 			for n := r.U32(); n > 0 && r.Err == nil; n-- {
 				o.funcs = append(o.funcs, r.U32())
 			}
+		case SectionMemory:
+			r.EachOf(func(r *Reader) { o.Declared = append(o.Declared, readLimits(r)) })
 		case SectionExport:
 			o.readExports(&r)
 		}

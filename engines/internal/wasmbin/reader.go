@@ -20,6 +20,7 @@ const (
 	SectionImport    = 2
 	SectionFunction  = 3
 	SectionTable     = 4
+	SectionMemory    = 5
 	SectionGlobal    = 6
 	SectionExport    = 7
 	SectionStart     = 8
@@ -115,6 +116,24 @@ func (r *Reader) Name() string {
 		return ""
 	}
 	return string(b)
+}
+
+// Vector reads the length of a vector whose elements take a byte at least; more
+// elements than bytes are malformed, so that nobody allocates what is only announced.
+func (r *Reader) Vector() uint32 {
+	n := r.U32()
+	if uint64(n) > uint64(len(r.Rest)) {
+		r.Fail("%d elements announced in %d bytes", n, len(r.Rest))
+		return 0
+	}
+	return n
+}
+
+// EachOf calls read for each element of a vector.
+func (r *Reader) EachOf(read func(*Reader)) {
+	for n := r.Vector(); n > 0 && r.Err == nil; n-- {
+		read(r)
+	}
 }
 
 // AppendU32 appends v as unsigned LEB128.

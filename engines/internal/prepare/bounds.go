@@ -1,4 +1,4 @@
-package wazero
+package prepare
 
 import (
 	"fmt"
@@ -13,41 +13,25 @@ import (
 const maxLocals = 50_000
 
 // checkCounts refuses vectors that announce more elements than there are bytes.
-// wazero allocates what is announced before it reads, so that a module of fifty
+// Engines allocate what is announced before they read, so that a module of fifty
 // bytes could ask for hundreds of gigabytes, which no Go program survives.
 func checkCounts(sections []wasmbin.Section) error {
 	for _, s := range sections {
 		r := wasmbin.Reader{Rest: s.Body}
 		switch s.ID {
 		case wasmbin.SectionElement:
-			eachOf(&r, skipElement)
+			r.EachOf(skipElement)
 		case wasmbin.SectionData:
-			eachOf(&r, skipData)
+			r.EachOf(skipData)
 		case wasmbin.SectionCustom, wasmbin.SectionStart, wasmbin.SectionDataCount:
 		default:
-			vector(&r)
+			r.Vector()
 		}
 		if r.Err != nil {
 			return fmt.Errorf("section %d: %w", s.ID, r.Err)
 		}
 	}
 	return nil
-}
-
-// vector reads the length of a vector whose elements take a byte at least.
-func vector(r *wasmbin.Reader) uint32 {
-	n := r.U32()
-	if uint64(n) > uint64(len(r.Rest)) {
-		r.Fail("%d elements announced in %d bytes", n, len(r.Rest))
-		return 0
-	}
-	return n
-}
-
-func eachOf(r *wasmbin.Reader, read func(*wasmbin.Reader)) {
-	for n := vector(r); n > 0 && r.Err == nil; n-- {
-		read(r)
-	}
 }
 
 // skipElement reads an element segment; the three low bits of its flags say
@@ -68,7 +52,7 @@ func skipElement(r *wasmbin.Reader) {
 	if flags&3 != 0 { // kind or type of the elements
 		wasmbin.SkipType(r)
 	}
-	eachOf(r, func(r *wasmbin.Reader) {
+	r.EachOf(func(r *wasmbin.Reader) {
 		if expressions {
 			skipExpression(r)
 		} else {
@@ -114,10 +98,10 @@ func skipExpression(r *wasmbin.Reader) {
 	}
 }
 
-// checkLocals reads a function's local declarations and bounds their number.
-func checkLocals(r *wasmbin.Reader) error {
+// CheckLocals reads a function's local declarations and bounds their number.
+func CheckLocals(r *wasmbin.Reader) error {
 	sum := uint64(0)
-	for n := vector(r); n > 0 && r.Err == nil; n-- {
+	for n := r.Vector(); n > 0 && r.Err == nil; n-- {
 		sum += uint64(r.U32())
 		wasmbin.SkipType(r)
 	}

@@ -1,4 +1,4 @@
-package wazero
+package prepare
 
 import (
 	"blazar/engines/internal/wasmbin"
@@ -11,11 +11,11 @@ const (
 	namesOfFunctions = 1
 )
 
-// usefulNames reduces a custom section to what traps are explained with: nil for
+// UsefulNames reduces a custom section to what traps are explained with: nil for
 // any section but a well-formed name section, which loses the names of locals.
 // Debug information, often most of a module, is not carried into artifacts; and
-// wazero would allocate whatever length a malformed name announces.
-func usefulNames(section []byte) []byte {
+// an engine would allocate whatever length a malformed name announces.
+func UsefulNames(section []byte) []byte {
 	r := wasmbin.Reader{Rest: section}
 	if r.Name() != "name" || r.Err != nil {
 		return nil
@@ -46,7 +46,7 @@ func wellNamed(id byte, body []byte) bool {
 	if id == namesOfModule {
 		r.Name()
 	} else {
-		eachOf(&r, func(r *wasmbin.Reader) { r.U32(); r.Name() })
+		r.EachOf(func(r *wasmbin.Reader) { r.U32(); r.Name() })
 	}
 	return r.Err == nil && len(r.Rest) == 0
 }
