@@ -44,7 +44,7 @@ func comeAndGo(t *testing.T, i int) error {
 	if err := theNode.StartContainer(ctx, id); err != nil {
 		return err
 	}
-	for {
+	for ctx.Err() == nil {
 		s, err := theNode.InspectContainer(ctx, id)
 		if err != nil {
 			return err
