@@ -44,4 +44,3 @@ func showExamples(ctx context.Context, s *screen, n *node.Node) error {
 	s.table(all)
 	return errors.Join(errs...)
 }
-
