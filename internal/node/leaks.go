@@ -47,7 +47,7 @@ func (n *Node) Traces() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	add("mount", mounts...)
+	add("mount", slices.DeleteFunc(mounts, func(m string) bool { return slices.Contains(n.volatile(), m) })...)
 	add("cgroup", n.cgroup.pods()...)
 	ports, err := n.state.Network.ports()
 	if err != nil {

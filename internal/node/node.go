@@ -133,6 +133,9 @@ func (n *Node) prepare() (err error) {
 	if err := n.save(); err != nil {
 		return err
 	}
+	if err := n.mountVolatile(); err != nil {
+		return err
+	}
 	if n.cgroup, err = makeCgroup(n.state.Name); err != nil {
 		return err
 	}
@@ -148,6 +151,19 @@ func (n *Node) prepare() (err error) {
 		}
 	}
 	return n.writeConfig()
+}
+
+// volatile are the folders that are below /run on a machine: there a record costs no
+// writing to a disk, and here it should not either.
+func (n *Node) volatile() []string { return []string{n.path("state"), n.path("run")} }
+
+func (n *Node) mountVolatile() error {
+	for _, dir := range n.volatile() {
+		if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0711"); err != nil {
+			return fmt.Errorf("mount tmpfs on %s: %w", dir, err)
+		}
+	}
+	return nil
 }
 
 func (n *Node) save() error {
