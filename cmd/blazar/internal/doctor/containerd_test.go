@@ -16,7 +16,7 @@ func good() *Containerd {
 	c.CRI.Containerd.Runtimes = map[string]Runtime{
 		"runc": {Type: "io.containerd.runc.v2", Sandboxer: "podsandbox"},
 		"blazar-wasm": {Type: runtimeType, Sandboxer: "wasm", DisablePauseImagePull: true,
-			PodAnnotations: []string{"blazar/*"}, ContainerAnnotations: []string{"blazar/*"}},
+			ContainerAnnotations: []string{"blazar/*"}},
 	}
 	return c
 }
@@ -60,6 +60,7 @@ func TestRuntimes(t *testing.T) {
 		{"type", but(func(_ *Containerd, r *Runtime) { r.Type = "io.containerd.runc.v2" }), []Level{Fail}, []string{"runtime_type"}},
 		{"path instead of type", but(func(_ *Containerd, r *Runtime) { r.Type, r.Path = "", "/opt/shim" }), []Level{OK}, nil},
 		{"annotations", but(func(_ *Containerd, r *Runtime) { r.ContainerAnnotations = nil }), []Level{Warn}, []string{"container_annotations"}},
+		{"annotations of the pod", but(func(_ *Containerd, r *Runtime) { r.PodAnnotations = []string{"blazar/*"} }), []Level{Warn}, []string{"out of pod_annotations"}},
 		{"pause", but(func(_ *Containerd, r *Runtime) { r.DisablePauseImagePull = false }), []Level{Warn}, []string{"disable_pause_image_pull"}},
 		{"pause, older", but(func(c *Containerd, r *Runtime) { c.Version, r.DisablePauseImagePull = "2.3.0", false }), []Level{OK}, nil},
 	})

@@ -1,17 +1,15 @@
 package doctor
 
 import (
-	"encoding/json"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
+	"blazar/cmd/internal/builtin"
 	"blazar/internal/node"
 	"blazar/internal/testneeds"
 )
 
-// TestWholeNode runs the built `blazar doctor` where pods can run: it finds nothing
-// that is wrong.
+// TestWholeNode looks at a node where pods can run, and finds nothing that is wrong.
 func TestWholeNode(t *testing.T) {
 	testneeds.Root(t)
 	top, err := filepath.Abs("../../../..")
@@ -30,16 +28,19 @@ func TestWholeNode(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	out, err := exec.CommandContext(t.Context(), filepath.Join(bin, "blazar"), "doctor", "--json",
-		"--state", filepath.Join(n.Dir, "run/blazar"), "--containerd", n.Containerd(),
-		"--containerd-config", filepath.Join(n.Dir, "containerd.toml"), "--layers", n.Dir).Output()
+	c, err := Ask(t.Context(), n.Containerd())
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	var r Report
-	if err := json.Unmarshal(out, &r); err != nil {
 		t.Fatal(err)
 	}
+	file, err := ReadConfig("", filepath.Join(n.Dir, "containerd.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := Run(t.Context(), &Host{
+		Kernel: RealKernel(n.Dir), Strict: true, Engines: builtin.Engines(), WasmTask: filepath.Join(bin, "wasm-task"),
+		Sockets:           map[string]string{"wasm": filepath.Join(n.Dir, "run/blazar/wasm.sock")},
+		ContainerdAddress: n.Containerd(), Containerd: c, File: file,
+	}, Checks)
 	for _, one := range r.Results {
 		if one.Level != OK && one.Check != "kvm" { // which not every machine has, or needs
 			t.Errorf("%+v", one)

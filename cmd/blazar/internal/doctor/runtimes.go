@@ -47,8 +47,10 @@ func (h *Host) checkRuntime(handler string, r Runtime, sandboxers []string) Resu
 		return Result{Fail, name, fmt.Sprintf("sandboxer %q is no proxy plugin of type sandbox", r.Sandboxer), fmt.Sprintf("add [proxy_plugins.%s] with type = \"sandbox\" and the socket of `blazar serve`, restart containerd", r.Sandboxer)}
 	case r.Path == "" && r.Type != runtimeType:
 		return Result{Fail, name, fmt.Sprintf("runtime_type is %q", r.Type), "set it to " + runtimeType}
-	case !slices.Contains(r.PodAnnotations, annotationsOfOurs) || !slices.Contains(r.ContainerAnnotations, annotationsOfOurs):
-		return Result{Warn, name, "annotations of containers do not arrive", fmt.Sprintf("add pod_annotations and container_annotations = [%q]", annotationsOfOurs)}
+	case slices.Contains(r.PodAnnotations, annotationsOfOurs):
+		return Result{Warn, name, "annotations of the pod arrive as those of its containers", fmt.Sprintf("take %q out of pod_annotations: what a pod says of one container would lose against what it says of all", annotationsOfOurs)}
+	case !slices.Contains(r.ContainerAnnotations, annotationsOfOurs):
+		return Result{Warn, name, "annotations of containers do not arrive", fmt.Sprintf("add container_annotations = [%q]", annotationsOfOurs)}
 	case !r.DisablePauseImagePull && h.knowsDisablePause():
 		return Result{Warn, name, "pulls a pause image that no pod needs", "set disable_pause_image_pull = true"}
 	}

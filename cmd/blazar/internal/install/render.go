@@ -19,9 +19,10 @@ var handlers = []struct{ Name, Kind string }{
 	{"blazar-wazero", "wasm"},
 }
 
-// annotations are the patterns of annotations that CRI hands on to a container;
+// annotations are the patterns of a container's annotations that CRI hands on;
 // without them a container's own engine could not be chosen. The asterisk does not
-// match a slash.
+// match a slash. Those of the pod reach the sandboxer anyway and are not handed
+// on: on a container they would win over what the pod says of that container.
 var annotations = []string{"blazar/*", "run.oci.handler", "module.wasm.image/*"}
 
 // render fills a template.
