@@ -28,7 +28,8 @@ type Sandboxer interface {
 	Kind() string
 	// Create makes a sandbox. Nothing of it runs yet; what it allocates (a uid, a
 	// directory, a cgroup) is derived from the request or saved with
-	// Request.Save first, so that Recover finds it after a crash.
+	// Request.Save first, so that Recover finds it after a crash. After an error
+	// nothing of it is left.
 	Create(ctx context.Context, r *Request) (Sandbox, error)
 	// Recover makes a sandbox again from what was recorded. When its process is
 	// gone the sandbox is returned all the same, Wait answers at once, and Delete
@@ -39,9 +40,12 @@ type Sandboxer interface {
 // Sandbox is one pod.
 type Sandbox interface {
 	// Start runs the pod; when it returns, the Task API answers at Started.Address.
-	// After an error nothing of the pod runs, Delete is still called.
+	// After an error nothing of the pod runs, Delete is still called, at once: the
+	// caller has forgotten the pod by then.
 	Start(ctx context.Context) (*Started, error)
-	// Stop ends every process of the pod and returns when they are gone.
+	// Stop ends every process of the pod and returns when they are gone; Wait then
+	// answers. The context's deadline is the time for an orderly end. It is also
+	// called after the pod has ended by itself.
 	Stop(ctx context.Context) error
 	// Wait blocks until the pod's process has ended, or was never started and
 	// Stop was called.
@@ -51,13 +55,15 @@ type Sandbox interface {
 }
 
 // Meter is a Sandbox that measures itself: a cgroups v1 or v2 Metrics message,
-// whichever the host uses (containerd's statistics fail on anything else).
+// whichever the host uses (containerd's statistics fail on anything else), or an
+// *anypb.Any that holds one. It is not asked once the pod has ended.
 type Meter interface {
 	Metrics(ctx context.Context) (proto.Message, error)
 }
 
 // Describer is a Sandbox with more to say to a person who debugs it; the values
-// appear, as JSON where they are no strings, in the verbose status.
+// appear, as JSON where they are no strings, in the verbose status. "engine" and
+// "paths" are expected; "info" is the CRI plugin's own and left out.
 type Describer interface {
 	Describe(ctx context.Context) map[string]any
 }
@@ -85,7 +91,7 @@ type Request struct {
 	NetNS string
 	// RuntimeHandler is the handler the pod asked for, empty if unknown.
 	RuntimeHandler string
-	// Annotations are those of the pod and of the sandbox, merged.
+	// Annotations are those of the pod and of the sandbox, merged; never nil.
 	Annotations map[string]string
 	// Save records the kind's own state durably enough to survive the daemon (not
 	// the machine); it replaces what was saved before. Set by the shell.

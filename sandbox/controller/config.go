@@ -25,6 +25,10 @@ type Config struct {
 // when the caller has gone away.
 type Timeouts struct {
 	Create, Start, Stop, Delete, Query, Recover time.Duration
+	// Unstarted is how long a recovered sandbox of the CRI plugin may wait for Start.
+	Unstarted time.Duration
+	// Retry is the first pause before what could not be deleted is tried again.
+	Retry time.Duration
 }
 
 // The defaults. Start must do for a microVM on a slow host.
@@ -35,6 +39,9 @@ var defaultTimeouts = Timeouts{
 	Delete:  30 * time.Second,
 	Query:   10 * time.Second,
 	Recover: 30 * time.Second,
+
+	Unstarted: 2 * time.Minute,
+	Retry:     time.Second,
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -48,6 +55,7 @@ func (c Config) withDefaults() (Config, error) {
 	}{
 		{&t.Create, d.Create}, {&t.Start, d.Start}, {&t.Stop, d.Stop},
 		{&t.Delete, d.Delete}, {&t.Query, d.Query}, {&t.Recover, d.Recover},
+		{&t.Unstarted, d.Unstarted}, {&t.Retry, d.Retry},
 	} {
 		if *f.field < 0 {
 			return c, errors.Join(errdefs.ErrInvalidArgument, errors.New("negative timeout"))

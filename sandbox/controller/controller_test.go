@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,6 +28,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"blazar/internal/proc"
 	"blazar/sandbox"
 	"blazar/sandbox/state"
 )
@@ -49,12 +52,18 @@ func TestStartHangs(t *testing.T) {
 	if got := d.status("stuck").GetState(); got != stateNotReady {
 		t.Errorf("state %s", got)
 	}
+	waited := make(chan *api.ControllerWaitResponse, 1)
+	go func() {
+		r, _ := d.api.Wait(ctx, &api.ControllerWaitRequest{SandboxID: "stuck"}) // nil if it failed
+		waited <- r
+	}()
+	d.status("stuck") // so that the Wait is under way, most of the time
 	d.must(d.tryStop("stuck"))
 	d.code("Start that was stopped", <-started, codes.Canceled)
-	if r := d.wait("stuck"); r.GetExitStatus() != statusUnknown {
+	if r := <-waited; r != nil && r.GetExitStatus() != statusUnknown {
 		t.Errorf("exit %v", r)
 	}
-	d.must(d.tryShutdown("stuck"))
+	d.code("Status", statusErr(d, "stuck"), codes.NotFound)
 	d.clean()
 }
 
@@ -77,8 +86,29 @@ func TestKindIgnoresContext(t *testing.T) {
 	d.code("Shutdown", d.tryShutdown("deaf"), codes.DeadlineExceeded)
 	d.healthy()
 	close(release)
-	d.must(<-started)
+	// It did start, but after it was stopped.
+	d.code("Start", <-started, codes.Canceled)
+	select {
+	case <-d.get("deaf").ended:
+	default:
+		t.Error("what started after all was not stopped")
+	}
 	d.must(d.tryShutdown("deaf"))
+	d.clean()
+}
+
+// A pod whose caller has gone away while it started is known to nobody: it is ended.
+func TestStartCallerGoes(t *testing.T) {
+	d := serve(t, newFaulty(), rootOf(t))
+	ctx, cancel := context.WithCancel(d.call())
+	d.behave["left"] = func(s *faultySandbox) {
+		s.onStart = func(ctx context.Context) error { cancel(); <-ctx.Done(); return nil }
+	}
+	d.must(d.tryCreate("left"))
+	_, err := d.api.Start(ctx, &api.ControllerStartRequest{SandboxID: "left"})
+	d.code("Start", err, codes.Canceled)
+	d.eventually("the pod is gone", func() bool { return status.Code(statusErr(d, "left")) == codes.NotFound })
+	<-d.get("left").ended
 	d.clean()
 }
 
@@ -94,12 +124,9 @@ func TestFailures(t *testing.T) {
 	}
 	d.must(d.tryCreate("start"))
 	d.code("Start", d.tryStart("start"), codes.PermissionDenied)
-	st := d.status("start")
-	if st.GetState() != stateNotReady || !strings.Contains(st.GetInfo()["exit"], "could not be started") {
-		t.Errorf("status %v", st)
-	}
-	d.wait("start")
-	d.code("second Start", d.tryStart("start"), codes.FailedPrecondition)
+	// containerd forgets it without a Shutdown: it must be gone.
+	d.clean()
+	d.code("second Start", d.tryStart("start"), codes.NotFound)
 	d.must(d.tryShutdown("start"))
 	if got := d.get("start").deleted; got != 1 {
 		t.Errorf("deleted %d times", got)
@@ -137,18 +164,39 @@ func TestFailures(t *testing.T) {
 	d.code("Status", statusErr(d, "delete"), codes.NotFound)
 	d.clean()
 
-	// The same when it is a failed Create that cannot be cleaned up.
-	fails = true
-	d.behave["both"] = d.behave["delete"]
-	ctx, cancel := context.WithCancel(d.call())
-	d.onCreate["both"] = func(ctx context.Context, _ *sandbox.Request) error { cancel(); <-ctx.Done(); return nil }
-	if _, err := d.api.Create(ctx, &api.ControllerCreateRequest{SandboxID: "both"}); status.Code(err) != codes.Canceled {
-		t.Errorf("Create: %v", err)
+	// What failed and cannot be deleted at once is deleted later, unasked.
+	var stuck atomic.Bool
+	stuck.Store(true)
+	onDel := func(context.Context) error {
+		if stuck.Load() {
+			return errdefs.ErrUnavailable
+		}
+		return nil
 	}
-	d.code("Create again", d.tryCreate("both"), codes.AlreadyExists)
-	d.code("Status", statusErr(d, "both"), codes.NotFound)
-	fails = false
-	d.must(d.tryShutdown("both"))
+	d.behave["create"] = func(s *faultySandbox) { s.onDel = onDel }
+	ctx, cancel := context.WithCancel(d.call())
+	d.onCreate["create"] = func(ctx context.Context, _ *sandbox.Request) error { cancel(); <-ctx.Done(); return nil }
+	_, err := d.api.Create(ctx, &api.ControllerCreateRequest{SandboxID: "create"})
+	d.code("Create", err, codes.Canceled)
+	d.behave["start"] = func(s *faultySandbox) {
+		s.onStart = func(context.Context) error { return errdefs.ErrPermissionDenied }
+		s.onDel = onDel
+	}
+	d.must(d.tryCreate("start"))
+	d.code("Start", d.tryStart("start"), codes.PermissionDenied)
+	st := d.status("start")
+	if st.GetState() != stateNotReady || !strings.Contains(st.GetInfo()["exit"], "could not be started") {
+		t.Errorf("status %v", st)
+	}
+	d.wait("start")
+	for _, id := range []string{"create", "start"} {
+		d.code("Create again of "+id, d.tryCreate(id), codes.AlreadyExists)
+	}
+	d.code("Status of one that was not created", statusErr(d, "create"), codes.NotFound)
+	stuck.Store(false)
+	d.eventually("the failed ones are gone", func() bool {
+		return d.service.lookup("start") == nil && d.service.lookup("create") == nil
+	})
 	d.clean()
 }
 
@@ -327,14 +375,30 @@ func TestRecoverUnfinished(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A lost pod's process, and one that has the pid of another.
+	lost, innocent := exec.CommandContext(t.Context(), "sleep", "1000"), exec.CommandContext(t.Context(), "sleep", "1000")
+	for _, c := range []*exec.Cmd{lost, innocent} {
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ref, err := proc.RefOf(lost.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
 	at := time.Now()
+	startOf := func(pid int, since uint64) *state.Start {
+		return &state.Start{Pid: uint32(pid), StartTime: since, Address: "ttrpc+unix:///x", CreatedAt: at}
+	}
 	start := &state.Start{Pid: 1, Address: "ttrpc+unix:///x", CreatedAt: at}
 	for _, r := range []*state.Record{
 		{ID: "creating", Kind: "faulty", Phase: state.Creating},
 		{ID: "created", Kind: "faulty", Phase: state.Created},
+		{ID: "unstarted", Kind: "faulty", Phase: state.Created, Config: []byte{10, 0}}, // the CRI plugin's
+		{ID: "failed", Kind: "faulty", Phase: state.Failed, Exit: &state.Exit{At: at}},
 		{ID: "starting", Kind: "faulty", Phase: state.Starting},
-		{ID: "lost", Kind: "faulty", Phase: state.Started, Start: start},
-		{ID: "panics", Kind: "faulty", Phase: state.Started, Start: start},
+		{ID: "lost", Kind: "faulty", Phase: state.Started, Start: startOf(ref.Pid, ref.StartTime)},
+		{ID: "panics", Kind: "faulty", Phase: state.Started, Start: startOf(innocent.Process.Pid, 1)},
 		{ID: "stopped", Kind: "faulty", Phase: state.Stopped, Start: start, Exit: &state.Exit{Status: 3, At: at}},
 		{ID: "other", Kind: "other", Phase: state.Created},
 	} {
@@ -349,19 +413,25 @@ func TestRecoverUnfinished(t *testing.T) {
 	f.onRecover["lost"] = func(json.RawMessage) error { return errdefs.ErrDataLoss }
 	f.onRecover["panics"] = func(json.RawMessage) error { panic("recover") }
 	d := serve(t, f, root)
-	d.code("Status of one that was being created", statusErr(d, "creating"), codes.NotFound)
-	if got := d.get("creating").deleted; got != 1 {
-		t.Errorf("deleted %d times", got)
+	for _, id := range []string{"creating", "starting", "failed"} {
+		d.code("Status of one that was "+id, statusErr(d, id), codes.NotFound)
+		if got := d.get(id).deleted; got != 1 {
+			t.Errorf("%s: deleted %d times", id, got)
+		}
+		if _, err := os.Stat(store.Dir(id)); !errors.Is(err, os.ErrNotExist) {
+			t.Error(err)
+		}
+		select {
+		case <-d.get(id).ended:
+		default:
+			t.Errorf("%s: not stopped", id)
+		}
 	}
-	if _, err := os.Stat(store.Dir("creating")); !errors.Is(err, os.ErrNotExist) {
-		t.Error(err)
+	if got := d.status("unstarted").GetInfo()["phase"]; got != string(state.Created) {
+		t.Errorf("phase %q", got)
 	}
-	select {
-	case <-d.get("starting").ended:
-	default:
-		t.Error("a pod that was being started was not stopped")
-	}
-	for _, id := range []string{"starting", "lost", "panics"} {
+	d.eventually("the one that nobody starts is gone", func() bool { return d.service.lookup("unstarted") == nil })
+	for _, id := range []string{"lost", "panics"} {
 		if r := d.wait(id); r.GetExitStatus() != statusUnknown {
 			t.Errorf("%s: exit %v", id, r)
 		}
@@ -376,9 +446,18 @@ func TestRecoverUnfinished(t *testing.T) {
 	}
 	d.must(d.tryStart("created"))
 	d.code("Status of another kind's", statusErr(d, "other"), codes.NotFound)
-	for _, id := range []string{"created", "starting", "lost", "panics", "stopped"} {
+	for _, id := range []string{"created", "lost", "panics", "stopped"} {
 		d.must(d.tryShutdown(id))
 	}
+	_ = lost.Wait() // it was killed, and may have been reaped
+	if _, err := proc.Open(ref); !errdefs.IsNotFound(err) {
+		t.Errorf("the process of a lost pod: %v", err)
+	}
+	if err := innocent.Process.Signal(syscall.Signal(0)); err != nil {
+		t.Errorf("the process that has a lost pod's pid: %v", err)
+	}
+	d.must(innocent.Process.Kill())
+	_ = innocent.Wait() // it was killed
 	entries, err := os.ReadDir(store.Root())
 	d.must(err)
 	var left []string

@@ -189,7 +189,10 @@ type daemon struct {
 }
 
 // timeouts that a test can wait for.
-var quick = Timeouts{Stop: 200 * time.Millisecond, Delete: 200 * time.Millisecond}
+var quick = Timeouts{
+	Stop: 200 * time.Millisecond, Delete: 200 * time.Millisecond,
+	Unstarted: 200 * time.Millisecond, Retry: 20 * time.Millisecond,
+}
 
 func serve(t *testing.T, f *faulty, root string) *daemon {
 	t.Helper()
@@ -303,6 +306,17 @@ func (d *daemon) healthy() {
 		d.Errorf("exit status %d", got)
 	}
 	d.must(d.tryShutdown("healthy"))
+}
+
+// eventually waits for a condition.
+func (d *daemon) eventually(what string, ok func() bool) {
+	d.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	d.Fatalf("never: %s", what)
 }
 
 // clean fails if there is state of any sandbox.

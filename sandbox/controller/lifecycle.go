@@ -47,11 +47,7 @@ func (p *pod) make(ctx context.Context) (err error) {
 		if err == nil {
 			return
 		}
-		ctx, cancel := detach(ctx, p.service.config.Timeouts.Delete)
-		defer cancel()
-		if cerr := p.discard(ctx); cerr != nil {
-			log.G(ctx).WithError(cerr).Error("cannot remove what was made of a sandbox that could not be created")
-		}
+		p.drop(ctx)
 	}()
 	if err := p.write(func(*state.Record) {}); err != nil {
 		return err
@@ -75,56 +71,6 @@ func (p *pod) make(ctx context.Context) (err error) {
 		return err
 	}
 	return p.write(func(r *state.Record) { r.Phase = state.Created })
-}
-
-// discard deletes the sandbox, if there is one, then its directory, and forgets it.
-// Whatever fails may be tried again, by another Shutdown.
-func (p *pod) discard(ctx context.Context) error {
-	if _, sb := p.now(); sb != nil {
-		if err := guard(ctx, "delete", func() error { return sb.Delete(ctx) }); err != nil {
-			return err
-		}
-	}
-	p.endWatch(ctx)
-	// Nothing may write the record again while it goes.
-	p.writing.Lock()
-	defer p.writing.Unlock()
-	if err := p.service.config.Store.Remove(p.id); err != nil {
-		return err
-	}
-	p.forget()
-	return nil
-}
-
-// endWatch ends the watching of a deleted pod.
-func (p *pod) endWatch(ctx context.Context) {
-	p.mu.Lock()
-	unwatch, watched := p.unwatch, p.watched
-	p.mu.Unlock()
-	if unwatch == nil {
-		return
-	}
-	unwatch()
-	select {
-	case <-watched:
-	case <-ctx.Done():
-		log.G(ctx).Error("the kind keeps waiting for a pod that was deleted")
-	}
-}
-
-// forget lets go of a pod of which nothing is left.
-func (p *pod) forget() {
-	p.mu.Lock()
-	p.gone = true
-	ended := p.record.Exit != nil
-	if !ended {
-		p.record.Exit = &state.Exit{Status: statusUnknown, At: time.Now(), Reason: "deleted"}
-	}
-	p.mu.Unlock()
-	if !ended {
-		close(p.done)
-	}
-	p.service.remove(p.id)
 }
 
 // start runs the sandbox.
@@ -154,8 +100,11 @@ func (p *pod) start(ctx context.Context) (*state.Start, error) {
 		err = fmt.Errorf("kind %s started nothing: %w", p.service.sandboxer.Kind(), errdefs.ErrInternal)
 	}
 	if err != nil {
-		p.ended(ctx, &sandbox.Exit{Status: statusUnknown, Reason: "could not be started: " + err.Error()})
+		p.fail(ctx, err)
 		return nil, fmt.Errorf("start sandbox %q: %w", p.id, err)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, p.abandon(ctx, err)
 	}
 	start := &state.Start{Pid: started.Pid, Address: started.Address, CreatedAt: started.CreatedAt, Labels: started.Labels}
 	if start.CreatedAt.IsZero() {
@@ -171,15 +120,22 @@ func (p *pod) start(ctx context.Context) (*state.Start, error) {
 	return start, nil
 }
 
-// abandon stops a pod that runs but could not be recorded: after a restart of the
-// daemon nobody would know of it.
+// abandon ends a pod that runs, but of which nobody would know: its caller has gone
+// away, or it could not be recorded.
 func (p *pod) abandon(ctx context.Context, cause error) error {
-	ctx, cancel := detach(ctx, p.service.config.Timeouts.Stop)
+	stop, cancel := detach(ctx, p.service.config.Timeouts.Stop)
 	defer cancel()
 	_, sb := p.now()
-	err := guard(ctx, "stop", func() error { return sb.Stop(ctx) })
-	p.ended(ctx, &sandbox.Exit{Status: statusUnknown, Reason: "could not be recorded: " + cause.Error()})
-	return errors.Join(fmt.Errorf("sandbox %q: %w", p.id, cause), err)
+	err := guard(ctx, "stop", func() error { return sb.Stop(stop) })
+	p.fail(ctx, cause)
+	return errors.Join(fmt.Errorf("start sandbox %q: %w", p.id, cause), err)
+}
+
+// fail deletes a pod that could not be started: containerd forgets it without a
+// Shutdown (internal/cri/server/sandbox_run.go).
+func (p *pod) fail(ctx context.Context, cause error) {
+	p.finish(ctx, state.Failed, &sandbox.Exit{Status: statusUnknown, Reason: "could not be started: " + cause.Error()})
+	p.drop(ctx)
 }
 
 // stop ends the pod; it succeeds when there is nothing to end.
@@ -195,8 +151,11 @@ func (p *pod) stop(ctx context.Context) error {
 // halt ends the pod and returns when its exit is recorded. The caller has the turn.
 func (p *pod) halt(ctx context.Context) error {
 	r, sb := p.now()
-	if sb == nil || r.Phase == state.Creating || p.isGone() {
+	if r.Phase == state.Creating || p.isGone() {
 		return nil
+	}
+	if sb == nil {
+		return p.reclaim(ctx)
 	}
 	// Also of one that has ended by itself: its children may live.
 	if err := guard(ctx, "stop", func() error { return sb.Stop(ctx) }); err != nil {

@@ -140,7 +140,9 @@ func (p *pod) save(_ context.Context, private any) error {
 }
 
 // ended records the exit, once. It holds even when the disk does not take it.
-func (p *pod) ended(ctx context.Context, e *sandbox.Exit) {
+func (p *pod) ended(ctx context.Context, e *sandbox.Exit) { p.finish(ctx, state.Stopped, e) }
+
+func (p *pod) finish(ctx context.Context, phase state.Phase, e *sandbox.Exit) {
 	exit := &state.Exit{Status: e.Status, At: e.At, Reason: e.Reason}
 	if exit.At.IsZero() {
 		exit.At = time.Now()
@@ -148,7 +150,7 @@ func (p *pod) ended(ctx context.Context, e *sandbox.Exit) {
 	first := true
 	change := func(r *state.Record) {
 		if first = r.Exit == nil; first {
-			r.Phase, r.Exit = state.Stopped, exit
+			r.Phase, r.Exit = phase, exit
 		}
 	}
 	if err := p.write(change); err != nil {

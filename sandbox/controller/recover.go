@@ -2,11 +2,16 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"syscall"
+	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/containerd/log"
 	"golang.org/x/sync/errgroup"
 
+	"blazar/internal/proc"
 	"blazar/sandbox"
 	"blazar/sandbox/state"
 )
@@ -58,23 +63,46 @@ func (p *pod) recover(ctx context.Context) {
 	}
 	r, sb := p.now()
 	switch r.Phase {
-	case state.Creating:
-		// Whoever asked for it was told that it failed.
-		log.G(ctx).Info("removing a sandbox whose creation was interrupted")
-		ctx, cancel := detach(ctx, p.service.config.Timeouts.Delete)
-		defer cancel()
-		if err := p.discard(ctx); err != nil {
-			log.G(ctx).WithError(err).Error("cannot remove a sandbox whose creation was interrupted")
-		}
-	case state.Starting:
-		log.G(ctx).Info("stopping a pod whose start was interrupted")
+	case state.Creating, state.Starting, state.Failed:
+		// Whoever asked for it was told that it failed, and has forgotten it.
+		log.G(ctx).Infof("removing a sandbox that was %s when the daemon ended", r.Phase)
 		if err := guard(ctx, "stop", func() error { return sb.Stop(ctx) }); err != nil {
-			log.G(ctx).WithError(err).Error("cannot stop a pod whose start was interrupted")
+			log.G(ctx).WithError(err).Warn("deleting a sandbox that could not be stopped")
 		}
-		p.ended(ctx, &sandbox.Exit{Status: statusUnknown, Reason: "the daemon ended while the pod was being started"})
+		p.drop(ctx)
+	case state.Created:
+		p.expire(len(r.Config) > 0)
 	case state.Started:
 		p.watch()
 	}
+}
+
+// expire deletes a recovered sandbox that nobody starts, if it is the CRI plugin's: that
+// starts what it has created at once, and when this fails, because the daemon was
+// away, forgets it.
+func (p *pod) expire(cri bool) {
+	if !cri || p.service.begin() != nil {
+		return
+	}
+	go func() {
+		defer p.service.work.Done()
+		select {
+		case <-time.After(p.service.config.Timeouts.Unstarted):
+		case <-p.done:
+			return
+		case <-p.service.ctx.Done():
+			return
+		}
+		ctx := p.logger(p.service.ctx)
+		if err := p.take(ctx); err != nil {
+			return
+		}
+		defer p.release()
+		if r, _ := p.now(); r.Phase == state.Created && !p.isGone() {
+			log.G(ctx).Info("removing a sandbox that nobody has started since the daemon was")
+			p.drop(ctx)
+		}
+	}()
 }
 
 func (p *pod) remake(ctx context.Context) error {
@@ -94,5 +122,34 @@ func (p *pod) remake(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.request, p.sandbox = request, sb
+	return nil
+}
+
+// reclaim ends what may be left of a pod that could not be recovered. Perhaps the
+// kind can by now; if not, the recorded process is killed.
+func (p *pod) reclaim(ctx context.Context) error {
+	err := p.remake(ctx)
+	if err == nil {
+		return p.halt(ctx)
+	}
+	r, _ := p.now()
+	if r.Start == nil || r.Start.StartTime == 0 {
+		return nil
+	}
+	h, oerr := proc.Open(proc.Ref{Pid: int(r.Start.Pid), StartTime: r.Start.StartTime})
+	if errdefs.IsNotFound(oerr) {
+		return nil
+	}
+	if oerr != nil {
+		return fmt.Errorf("sandbox %q: %w", p.id, errors.Join(err, oerr))
+	}
+	defer func() { _ = h.Close() }() // nothing was written
+	log.G(ctx).WithError(err).Warnf("killing process %d of a pod that cannot be recovered", r.Start.Pid)
+	if err := h.Signal(syscall.SIGKILL); err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("sandbox %q: %w", p.id, err)
+	}
+	if _, err := h.Wait(ctx); err != nil {
+		return fmt.Errorf("sandbox %q: %w", p.id, err)
+	}
 	return nil
 }

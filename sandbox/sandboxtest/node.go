@@ -44,7 +44,8 @@ type node struct {
 
 func newNode(t *testing.T, s *suite, h *Harness) *node {
 	n := &node{T: t, suite: s, harness: h, dir: filepath.Join(h.Root, "t")}
-	n.ctx = namespaces.WithNamespace(t.Context(), "k8s.io")
+	// Not the test's own context, which ends before the clean-up.
+	n.ctx = namespaces.WithNamespace(context.WithoutCancel(t.Context()), "k8s.io")
 	n.must(os.Mkdir(n.dir, 0o700))
 	n.must(os.Mkdir(filepath.Join(h.Root, "s"), 0o700))
 	n.before = n.measure()

@@ -269,23 +269,28 @@ func abandoned(n *node) {
 		}
 		n.shutdown(id)
 	}
-	// Stop ends a Start that is going on.
-	for range 5 {
+	// Stop ends a Start that is going on; what could not be started is gone.
+	for range 10 {
 		id := n.newID()
 		n.create(id)
 		ctx := n.call()
-		var wg sync.WaitGroup
-		wg.Go(func() {
+		started := make(chan error, 1)
+		go func() {
 			_, err := n.api.Start(ctx, &api.ControllerStartRequest{SandboxID: id})
-			if c := status.Code(err); c != codes.OK && c != codes.Canceled && c != codes.FailedPrecondition {
-				n.Errorf("Start that Stop came to: %v", err)
-			}
-		})
+			started <- err
+		}()
 		time.Sleep(time.Duration(rand.IntN(3000)) * time.Microsecond)
 		n.stop(id)
-		wg.Wait()
-		n.state(id, notReady)
-		n.waitEnd(id)
+		switch err := <-started; status.Code(err) {
+		case codes.OK, codes.FailedPrecondition:
+			n.state(id, notReady)
+			n.waitEnd(id)
+		case codes.Canceled:
+			_, err := n.api.Status(n.call(), &api.ControllerStatusRequest{SandboxID: id})
+			n.code(err, codes.NotFound, "Status after a failed Start")
+		default:
+			n.Errorf("Start that Stop came to: %v", err)
+		}
 		n.shutdown(id)
 	}
 }

@@ -29,6 +29,9 @@ const (
 	Started Phase = "started"
 	// Stopped: ended for good; Exit is set.
 	Stopped Phase = "stopped"
+	// Failed: could not be started, and is to be deleted without being asked, because
+	// whoever asked for it has forgotten it; Exit is set.
+	Failed Phase = "failed"
 )
 
 // Record is all that is remembered of one sandbox.
@@ -109,9 +112,9 @@ func (r *Record) check() error {
 		if r.Start == nil {
 			return fmt.Errorf("record of %s: started without a start: %w", r.ID, errdefs.ErrDataLoss)
 		}
-	case Stopped:
+	case Stopped, Failed:
 		if r.Exit == nil {
-			return fmt.Errorf("record of %s: stopped without an exit: %w", r.ID, errdefs.ErrDataLoss)
+			return fmt.Errorf("record of %s: %s without an exit: %w", r.ID, r.Phase, errdefs.ErrDataLoss)
 		}
 	default:
 		return fmt.Errorf("record of %s: unknown phase %q: %w", r.ID, r.Phase, errdefs.ErrDataLoss)

@@ -158,8 +158,10 @@ func (c *container) update(ctx context.Context, resources *anypb.Any, annotation
 		return err
 	}
 	r := &specs.LinuxResources{}
-	if err := decode(resources, "LinuxResources", r); err != nil {
-		return err
+	if resources != nil { // there may be annotations only
+		if err := decode(resources, "LinuxResources", r); err != nil {
+			return err
+		}
 	}
 	return guard(ctx, "update", func() error { return u.Update(ctx, r, annotations) })
 }
