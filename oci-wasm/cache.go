@@ -76,8 +76,9 @@ type Cache struct {
 
 // flight is a compilation under way.
 type flight struct {
-	done chan struct{} // closed after err was set
-	err  error
+	done     chan struct{} // closed after err was set
+	err      error
+	priority *priority
 }
 
 // Artifact is a compiled module on disk, in use until Release.
@@ -212,10 +213,18 @@ func (c *Cache) fly(ctx context.Context, name string, k Key, open func(context.C
 	if err := c.failures.get(name, time.Now()); err != nil {
 		return nil, err
 	}
+	low := priorityOf(ctx).isLow()
 	if f := c.flights[name]; f != nil {
+		if !low {
+			f.priority.raise()
+		}
 		return f, nil
 	}
 	f := &flight{done: make(chan struct{})}
+	if low { // one of its own: the context may be used for more than one
+		ctx = WithLowPriority(ctx)
+		f.priority = priorityOf(ctx)
+	}
 	c.flights[name] = f
 	c.workers.Add(1)
 	go func() {
@@ -226,7 +235,8 @@ func (c *Cache) fly(ctx context.Context, name string, k Key, open func(context.C
 		stop()
 		cancel()
 		c.mu.Lock()
-		if err != nil && remember && c.ctx.Err() == nil {
+		// What failed while nobody waited may have failed for want of time.
+		if err != nil && remember && !f.priority.isLow() && c.ctx.Err() == nil {
 			c.failures.put(name, err, time.Now())
 		}
 		delete(c.flights, name)

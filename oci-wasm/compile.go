@@ -21,11 +21,13 @@ func (c *Cache) compile(ctx context.Context, name string, k Key, open func(conte
 	if c.opts.Compiler == nil {
 		return false, fmt.Errorf("the artifact of %s is not there and this cache has no compiler: %w", k.Digest, errdefs.ErrFailedPrecondition)
 	}
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-ctx.Done():
-		return false, fmt.Errorf("waiting for a free compiler: %w", context.Cause(ctx))
+	if !priorityOf(ctx).isLow() {
+		select {
+		case c.slots <- struct{}{}:
+			defer func() { <-c.slots }()
+		case <-ctx.Done():
+			return false, fmt.Errorf("waiting for a free compiler: %w", context.Cause(ctx))
+		}
 	}
 	lock, err := c.lockToMake(ctx, name)
 	if err != nil {

@@ -119,7 +119,10 @@ func (x *ExecCompiler) Compile(ctx context.Context, engine string, module *os.Fi
 	}
 	err = cmd.Start()
 	if err == nil {
+		p := priorityOf(ctx)
+		p.started(cmd.Process.Pid) // which leads a session, and so a group
 		err = cmd.Wait()
+		p.ended()
 	}
 	_ = life.Close() // Wait closed it already unless the start failed
 	if err == nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -31,26 +32,54 @@ const maxLinks = 16
 // who look into one. Links are followed as far as they name files of the image. A
 // module that is not there is a *Refusal.
 func FindModule(ctx context.Context, p content.Provider, image *Image, s Source) (*Found, error) {
+	var data []byte
+	place, err := findModule(ctx, p, image, s, func(r io.Reader) (err error) {
+		data, err = io.ReadAll(r)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	r := bytes.NewReader(data)
+	kind, err := Sniff(r, r.Size())
+	return &Found{Reader: r, Place: place, Size: r.Size(), Kind: kind}, err
+}
+
+// ExtractModule is FindModule into the file f, whose contents it replaces and whose
+// position it moves; memory does not depend on the module's size. place says where
+// the module was.
+func ExtractModule(ctx context.Context, p content.Provider, image *Image, s Source, f *os.File) (place string, err error) {
+	return findModule(ctx, p, image, s, func(r io.Reader) error {
+		if err := f.Truncate(0); err != nil {
+			return err
+		}
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		_, err := io.Copy(f, r)
+		return err
+	})
+}
+
+// findModule hands the module's bytes to keep, more than once where a later entry of
+// a layer replaces an earlier one.
+func findModule(ctx context.Context, p content.Provider, image *Image, s Source, keep func(io.Reader) error) (place string, err error) {
 	if s.Layer != nil {
 		r, err := OpenModule(ctx, p, *s.Layer)
 		if err != nil {
-			return nil, err
+			return "", err
 		}
-		data, err := io.ReadAll(r)
-		if err = closed(r, err); err != nil {
-			return nil, err
-		}
-		return found("layer "+s.Layer.Digest.String(), data)
+		return "layer " + s.Layer.Digest.String(), closed(r, keep(r))
 	}
 	tried := s.Candidates(image.Config.WorkingDir, image.Config.Env)
 	for _, name := range tried {
 		for range maxLinks {
-			data, link, err := readFile(ctx, p, image, name)
+			file, link, err := readFile(ctx, p, image, name, keep)
 			if err != nil {
-				return nil, err
+				return "", err
 			}
-			if data != nil {
-				return found(name, data)
+			if file {
+				return name, nil
 			}
 			if link == "" {
 				break
@@ -58,54 +87,48 @@ func FindModule(ctx context.Context, p content.Provider, image *Image, s Source)
 			name = link
 		}
 	}
-	return nil, missing("command "+s.Path, "name a file of the image", "the image has none of %s", strings.Join(tried, ", "))
+	return "", missing("command "+s.Path, "name a file of the image", "the image has none of %s", strings.Join(tried, ", "))
 }
 
-func found(place string, data []byte) (*Found, error) {
-	r := bytes.NewReader(data)
-	kind, err := Sniff(r, r.Size())
-	return &Found{Reader: r, Place: place, Size: r.Size(), Kind: kind}, err
-}
-
-// readFile looks for a file from the top layer down: its contents (not nil), or
+// readFile looks for a file from the top layer down: that it is one and was kept, or
 // where it links to, or neither when it is not there.
-func readFile(ctx context.Context, p content.Provider, image *Image, name string) (data []byte, link string, err error) {
+func readFile(ctx context.Context, p content.Provider, image *Image, name string, keep func(io.Reader) error) (file bool, link string, err error) {
 	for _, l := range slices.Backward(image.Layers) {
-		data, link, gone, err := scanLayer(ctx, p, l, name)
+		file, link, gone, err := scanLayer(ctx, p, l, name, keep)
 		if err != nil {
-			return nil, "", fmt.Errorf("layer %s: %w", l.Digest, err)
+			return false, "", fmt.Errorf("layer %s: %w", l.Digest, err)
 		}
-		if data != nil || link != "" || gone {
-			return data, link, nil
+		if file || link != "" || gone {
+			return file, link, nil
 		}
 	}
-	return nil, "", nil
+	return false, "", nil
 }
 
-func scanLayer(ctx context.Context, p content.Provider, d ocispec.Descriptor, name string) (data []byte, link string, gone bool, err error) {
+func scanLayer(ctx context.Context, p content.Provider, d ocispec.Descriptor, name string, keep func(io.Reader) error) (file bool, link string, gone bool, err error) {
 	blob, err := OpenBlob(ctx, p, d, maxBlob)
 	if err != nil {
-		return nil, "", false, err
+		return false, "", false, err
 	}
 	z, err := decompress(layerCompression(d.MediaType), &ctxReader{ctx, blob})
 	if err != nil {
-		return nil, "", false, closed(blob, err)
+		return false, "", false, closed(blob, err)
 	}
-	data, link, gone, err = scanTar(z, name)
+	file, link, gone, err = scanTar(z, name, keep)
 	z.Close()
-	return data, link, gone, closed(blob, err)
+	return file, link, gone, closed(blob, err)
 }
 
-func scanTar(r io.Reader, name string) (data []byte, link string, gone bool, err error) {
+func scanTar(r io.Reader, name string, keep func(io.Reader) error) (file bool, link string, gone bool, err error) {
 	t := tar.NewReader(&bounded{r: r, left: maxBlob})
 	whiteout := path.Join(path.Dir(name), ".wh."+path.Base(name))
 	for {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {
-			return data, link, gone, nil
+			return file, link, gone, nil
 		}
 		if err != nil {
-			return nil, "", false, err
+			return false, "", false, err
 		}
 		switch path.Join("/", h.Name) {
 		case whiteout:
@@ -113,14 +136,14 @@ func scanTar(r io.Reader, name string) (data []byte, link string, gone bool, err
 		case name:
 			switch h.Typeflag {
 			case tar.TypeReg:
-				link = ""
-				if data, err = io.ReadAll(io.LimitReader(t, MaxModuleSize+1)); err != nil {
-					return nil, "", false, err
+				file, link = true, ""
+				if err := keep(io.LimitReader(t, MaxModuleSize+1)); err != nil {
+					return false, "", false, err
 				}
 			case tar.TypeLink:
-				data, link = nil, path.Join("/", h.Linkname)
+				file, link = false, path.Join("/", h.Linkname)
 			case tar.TypeSymlink:
-				data, link = nil, h.Linkname
+				file, link = false, h.Linkname
 				if !path.IsAbs(link) {
 					link = path.Join(path.Dir(name), link)
 				}

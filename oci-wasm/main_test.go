@@ -106,8 +106,38 @@ var engines = map[string]func(module []byte, dir string) error{
 		}
 		return nil
 	},
+	// lowly succeeds when its priority becomes low, raised when it then becomes usual.
+	"lowly": func(_ []byte, dir string) error { return awaitNice(dir, 19) },
+	"raised": func(_ []byte, dir string) error {
+		if err := awaitNice(dir, 19); err != nil {
+			return err
+		}
+		return awaitNice(dir, 0)
+	},
 	// look tells what a compiler that was taken over can do.
 	"look": look,
+}
+
+// awaitNice waits until all threads of the process have the nice value.
+func awaitNice(dir string, want int) error {
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		ok := true
+		for _, t := range threads {
+			tid, _ := strconv.Atoi(t.Name())
+			got, err := unix.Getpriority(unix.PRIO_PROCESS, tid) // the system call says 20-nice
+			ok = ok && (err != nil || 20-got == want)
+		}
+		if ok {
+			return os.WriteFile(filepath.Join(dir, "nice"), []byte(strconv.Itoa(want)), 0o600)
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("nice is not %d", want)
+		}
+	}
 }
 
 // look writes what it finds into the artifact.
