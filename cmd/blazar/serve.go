@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -109,14 +110,12 @@ func serve(ctx context.Context, cfg config.Config) (err error) {
 	}
 	log.G(ctx).WithField("socket", endpoint.Socket).WithField("version", buildinfo.Get()).Info("serving wasm pods")
 	ctx, cancel := context.WithCancel(ctx)
-	watchdog := make(chan struct{})
-	go func() {
-		defer close(watchdog)
-		reportHealth(ctx, []string{endpoint.Socket})
-	}()
+	var beside sync.WaitGroup
+	beside.Go(func() { reportHealth(ctx, []string{endpoint.Socket}) })
+	beside.Go(func() { removeUnknown(ctx, cfg.Containerd.Address, service) })
 	err = server.Serve(ctx)
 	cancel()
-	<-watchdog
+	beside.Wait()
 	return err
 }
 
