@@ -81,12 +81,31 @@ func (p *process) fifos(terminal bool) (stdin, stdout, stderr string) {
 	return stdin, stdout, stderr
 }
 
-// closeIO closes the suite's ends of the FIFOs.
+// finish reads on as long as there is something to read: to the end, unless nobody
+// ever opened the other end.
+func (c *capture) finish() {
+	const patience = 500 * time.Millisecond
+	for before := -1; ; {
+		select {
+		case <-c.done:
+			return
+		case <-time.After(patience):
+		}
+		now := len(c.bytes())
+		if now == before {
+			return
+		}
+		before = now
+	}
+}
+
+// closeIO closes the suite's ends of the FIFOs, after the last output.
 func (p *process) closeIO() {
 	p.Helper()
 	p.must(p.stdin.Close())
 	for _, c := range []*capture{p.stdout, p.stderr} {
 		if c != nil {
+			c.finish()
 			p.must(c.file.Close())
 			<-c.done
 		}

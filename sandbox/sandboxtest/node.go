@@ -40,6 +40,8 @@ type node struct {
 	// Of the daemon that runs now.
 	api     api.ControllerClient
 	endWith func()
+	// conn outlives the daemon, so that calls get its last answers.
+	conn *grpc.ClientConn
 }
 
 func newNode(t *testing.T, s *suite, h *Harness) *node {
@@ -89,7 +91,8 @@ func (n *node) boot() {
 	go func() { served <- server.Serve(ctx) }()
 	conn, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	n.must(err)
-	n.api = api.NewControllerClient(conn)
+	n.hangUp()
+	n.conn, n.api = conn, api.NewControllerClient(conn)
 	n.endWith = func() {
 		n.Helper()
 		cancel()
@@ -97,7 +100,14 @@ func (n *node) boot() {
 			n.Errorf("the daemon did not end well: %v", err)
 		}
 		closeKind()
-		n.must(conn.Close())
+	}
+}
+
+func (n *node) hangUp() {
+	n.Helper()
+	if n.conn != nil {
+		n.must(n.conn.Close())
+		n.conn = nil
 	}
 }
 
@@ -122,6 +132,7 @@ func (n *node) end() {
 		c.close()
 	}
 	n.down()
+	n.hangUp()
 	n.checkLeaks()
 }
 
@@ -141,6 +152,7 @@ func (n *node) removeAll() {
 		c.close()
 	}
 	n.down()
+	n.hangUp()
 }
 
 // newID is an id as the CRI plugin makes them.
