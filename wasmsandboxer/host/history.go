@@ -5,6 +5,8 @@ import "blazar/wasmsandboxer/hostapi"
 // Entry is what is known of a container that the pod has or had.
 type Entry struct {
 	hostapi.Module
+	// Cached says that the module had been compiled before.
+	Cached bool `json:"cached"`
 	// Exit says how it ended, if that was not by itself.
 	Exit *End `json:"exit,omitempty"`
 }

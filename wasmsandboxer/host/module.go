@@ -19,39 +19,41 @@ import (
 	"blazar/engines"
 	"blazar/internal/mnt"
 	ociwasm "blazar/oci-wasm"
+	"blazar/wasmsandboxer/artifact"
 	"blazar/wasmsandboxer/hostapi"
 )
 
 // findModule finds the module that a command names, compiles it unless that was
-// done before, and makes the artifact appear in the pod.
-func (s *Service) findModule(ctx context.Context, rec *Container, files *files, command, cwd string, env []string) (*hostapi.Module, error) {
+// done before, which cached says, and makes the artifact appear in the pod.
+func (s *Service) findModule(ctx context.Context, rec *Container, files *files, command, cwd string, env []string) (_ *hostapi.Module, cached bool, err error) {
 	choice, err := s.choices(rec).Engine(s.node.DefaultEngine, s.node.Engines.Names())
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	engine, err := s.node.Engines.Open(ctx, choice.Engine)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	image, err := s.image(ctx, rec)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	src, err := ociwasm.Locate(image, command)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	m, err := s.openModule(ctx, rec, files, image, src, cwd, env, abilities(engine))
+	m, err := s.openModule(ctx, rec, files, image, src, cwd, env, artifact.Abilities(engine.Info()))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	artifact, err := s.artifact(ctx, engine.Info(), m)
+	made, err := s.artifact(ctx, engine.Info(), m)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	path, err := s.mountArtifact(artifact)
+	cached = made.Hit
+	path, err := s.mountArtifact(made)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	entry := src.Export
 	if entry == "" {
@@ -59,13 +61,7 @@ func (s *Service) findModule(ctx context.Context, rec *Container, files *files, 
 	}
 	return &hostapi.Module{
 		Engine: choice.Engine, Artifact: path, Entry: entry, Name: m.name, Digest: m.digest.String(), Reason: choice.Reason,
-	}, nil
-}
-
-// abilities is what the image package wants to know of an engine.
-func abilities(e engines.Engine) ociwasm.Abilities {
-	i := e.Info()
-	return ociwasm.Abilities{Engine: i.Name, Components: strings.HasPrefix(i.Capabilities["components"], "yes")}
+	}, cached, nil
 }
 
 // found is a module's bytes before they are compiled.
@@ -153,9 +149,7 @@ func openRegular(root *os.File, path string) (*os.File, error) {
 
 // artifact compiles m unless the cache has it.
 func (s *Service) artifact(ctx context.Context, e engines.Info, m *found) (*ociwasm.Artifact, error) {
-	a, err := s.node.Cache.Artifact(ctx, ociwasm.Key{
-		Digest: m.digest, Engine: e.Name, Version: e.Version, Settings: e.Settings, CPU: ociwasm.HostCPU(),
-	}, m.open)
+	a, err := s.node.Cache.Artifact(ctx, artifact.Key(m.digest, e), m.open)
 	if ctx.Err() == nil {
 		m.close() // otherwise the compilation goes on reading: the collector closes it
 	}

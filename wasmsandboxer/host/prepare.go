@@ -53,7 +53,7 @@ func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any
 	}
 	defer files.close()
 	p := rec.Spec.Process
-	module, err := s.findModule(ctx, rec, files, p.Args[0], p.Cwd, p.Env)
+	module, cached, err := s.findModule(ctx, rec, files, p.Args[0], p.Cwd, p.Env)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -65,7 +65,7 @@ func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any
 		files.message = nil
 	}
 	c.record = rec
-	if err := s.note(q.Container, func(e *Entry) { *e = Entry{Module: *module} }); err != nil {
+	if err := s.note(q.Container, func(e *Entry) { *e = Entry{Module: *module, Cached: cached} }); err != nil {
 		return nil, nil, err
 	}
 	return &hostapi.PrepareReply{
@@ -104,7 +104,7 @@ func (s *Service) exec(ctx context.Context, q *hostapi.ExecRequest) (_ any, _ []
 	if err := s.openStdio(b, q.Container, q.Stdio); err != nil {
 		return nil, nil, err
 	}
-	module, err := s.findModule(ctx, c.record, files, q.Command, q.Cwd, []string{"PATH=" + q.SearchPath})
+	module, _, err := s.findModule(ctx, c.record, files, q.Command, q.Cwd, []string{"PATH=" + q.SearchPath})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"blazar/engines"
 	ociwasm "blazar/oci-wasm"
@@ -43,9 +42,4 @@ func openCache(o Options) (*ociwasm.Cache, error) {
 		dir = filepath.Join(user, "blazar", "compiled")
 	}
 	return ociwasm.OpenCache(dir, ociwasm.CacheOptions{Compiler: compiler{o.Engines}})
-}
-
-// abilities is what the image package wants to know of an engine.
-func abilities(i engines.Info) ociwasm.Abilities {
-	return ociwasm.Abilities{Engine: i.Name, Components: strings.HasPrefix(i.Capabilities["components"], "yes")}
 }

@@ -12,6 +12,7 @@ import (
 
 	"blazar/engines"
 	ociwasm "blazar/oci-wasm"
+	"blazar/wasmsandboxer/artifact"
 
 	"github.com/containerd/errdefs"
 )
@@ -104,22 +105,20 @@ func loadWith(ctx context.Context, o Options, cache *ociwasm.Cache, p *program, 
 		return nil, nil, err
 	}
 	info := engine.Info()
-	if err := p.check(ctx, abilities(info)); err != nil {
+	if err := p.check(ctx, artifact.Abilities(info)); err != nil {
 		return nil, nil, err
 	}
-	artifact, err := cache.Artifact(ctx, ociwasm.Key{
-		Digest: p.digest, Engine: name, Version: info.Version, Settings: info.Settings, CPU: ociwasm.HostCPU(),
-	}, func(ctx context.Context) (io.ReadCloser, error) { return p.open(ctx) })
+	made, err := cache.Artifact(ctx, artifact.Key(p.digest, info), func(ctx context.Context) (io.ReadCloser, error) { return p.open(ctx) })
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", p.name, err)
 	}
-	m, err := engine.Load(ctx, artifact.Dir)
+	m, err := engine.Load(ctx, made.Dir)
 	if err != nil {
-		artifact.Release()
+		made.Release()
 		return nil, nil, fmt.Errorf("%s: %w", p.name, err)
 	}
 	return m, func() {
 		_ = m.Close() // the process is about to end
-		artifact.Release()
+		made.Release()
 	}, nil
 }
