@@ -49,7 +49,7 @@ func run(m *testing.M) (code int) {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	left, err := n.Leaks(ctx)
+	left, err := n.Leaks(ctx, known...)
 	for _, l := range left {
 		fmt.Fprintln(os.Stderr, "left after all tests:", l)
 	}
