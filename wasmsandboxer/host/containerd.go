@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	containersapi "github.com/containerd/containerd/api/services/containers/v1"
 	imagesapi "github.com/containerd/containerd/api/services/images/v1"
@@ -16,6 +17,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"blazar/internal/mnt"
@@ -23,6 +25,9 @@ import (
 
 // maxMessage is containerd's own bound of a gRPC message (defaults.DefaultMaxRecvMsgSize).
 const maxMessage = 16 << 20
+
+// reconnect tries often: a local socket costs nothing.
+var reconnect = backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 500 * time.Millisecond}
 
 // Containerd asks containerd's gRPC API. It connects at the first question and
 // again whenever containerd was restarted.
@@ -40,7 +45,10 @@ var _ Containers = (*Containerd)(nil)
 func NewContainerd(path string) (*Containerd, error) {
 	conn, err := grpc.NewClient("unix://"+path,
 		grpc.WithTransportCredentials(insecure.NewCredentials()), // a unix socket that root alone can open
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)))
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: time.Second}),
+		// A container may be made in the moment after containerd was restarted; every
+		// request of a pod has a deadline.
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.WaitForReady(true)))
 	if err != nil {
 		return nil, fmt.Errorf("client for containerd at %s: %w", path, err)
 	}
