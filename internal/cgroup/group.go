@@ -62,6 +62,8 @@ type backend interface {
 	// events opens what becomes readable when memory has run out; check counts how
 	// often it has, since the last time, and ok is false once the group is gone.
 	events() (f *os.File, check func() (n int, ok bool), err error)
+	// threads is a group of threads below it.
+	threads(name string) threadsBackend
 }
 
 // Create makes a group called name below CRI's cgroup parent: a path as of the
