@@ -25,6 +25,7 @@ func info() engines.Info {
 			"memory64":            "no",
 			"exceptions":          "no",
 			"kill":                "at once; loops run slower for it",
+			engines.LiveLimit:     "yes",
 			"null table elements": "reported as undefined ones",
 		},
 	}

@@ -33,6 +33,7 @@ type instance struct {
 var (
 	_ engines.Instance       = (*instance)(nil)
 	_ engines.MemoryReporter = (*instance)(nil)
+	_ engines.MemoryLimiter  = (*instance)(nil)
 )
 
 func newInstance(c *code, config engines.Config) *instance {
@@ -53,6 +54,9 @@ func (i *instance) guestMemory() []byte {
 
 // MemoryBytes implements engines.MemoryReporter.
 func (i *instance) MemoryBytes() uint64 { return i.memory.total.Load() }
+
+// SetMemoryLimit implements engines.MemoryLimiter.
+func (i *instance) SetMemoryLimit(bytes uint64) error { return i.memory.setLimit(bytes) }
 
 // Run implements engines.Instance.
 func (i *instance) Run() engines.Exit {

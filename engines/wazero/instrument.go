@@ -16,11 +16,7 @@ const instrumentation = "calls+tables+names-2"
 func instrument(module []byte, sections []wasmbin.Section) ([]byte, error) {
 	out := make([]byte, 0, len(module)+len(module)/16)
 	out = append(out, module[:wasmbin.HeaderSize]...)
-	emit := func(id byte, body []byte) {
-		out = append(out, id)
-		out = wasmbin.AppendU32(out, uint32(len(body)))
-		out = append(out, body...)
-	}
+	emit := func(id byte, body []byte) { out = wasmbin.AppendSection(out, id, body) }
 	counter, err := newCallCounter(sections)
 	if err != nil {
 		return nil, err

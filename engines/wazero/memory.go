@@ -2,6 +2,7 @@ package wazero
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"blazar/engines/internal/report"
@@ -20,27 +21,27 @@ type outOfMemory struct{ asked, limit uint64 }
 func (e outOfMemory) Error() string { return report.OutOfMemory(e.asked, e.limit) }
 
 // allocator makes the linear memories of one instance and knows their sum.
-// All but bytes belongs to the goroutine that runs the guest.
+// What no lock guards belongs to the goroutine that runs the guest.
 //
 // wazero forgets to free a memory when a guest killed by its context leaves
 // through a host function, and would free others while the instance is still
 // looked at. So Free, which wazero calls, does nothing, and the instance calls
 // release once, when nothing of the guest runs any more.
 type allocator struct {
-	limit    uint64 // bytes; 0 for none
 	memories []*memory
-	total    atomic.Uint64 // bytes now
 	failed   *outOfMemory  // the request that ended the guest
+	total    atomic.Uint64 // bytes now
+
+	mu    sync.Mutex // guards the field below, and against it growth of total
+	limit uint64     // bytes; 0 for none
 }
 
 var _ experimental.MemoryAllocator = (*allocator)(nil)
 
 // Allocate reserves address space for a memory that may grow to most bytes. No
-// memory is accounted to the process before Reallocate makes it accessible.
+// memory is accounted to the process before Reallocate makes it accessible; and the
+// limit, which may change, says nothing of how far it may grow.
 func (a *allocator) Allocate(_, most uint64) experimental.LinearMemory {
-	if a.limit > 0 {
-		most = min(most, a.limit/pageSize*pageSize)
-	}
 	m := &memory{owner: a}
 	a.memories = append(a.memories, m)
 	if most == 0 {
@@ -70,6 +71,17 @@ func (a *allocator) release() error {
 	return first
 }
 
+// setLimit changes the limit unless the guest has more than that.
+func (a *allocator) setLimit(bytes uint64) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := report.LimitBelow(bytes, a.total.Load()); err != nil {
+		return err
+	}
+	a.limit = bytes
+	return nil
+}
+
 // memory is one linear memory. It never moves.
 type memory struct {
 	owner    *allocator
@@ -88,6 +100,8 @@ func (m *memory) Reallocate(n uint64) []byte {
 	if n <= now {
 		return m.reserved[:now:now]
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if sum := a.total.Load() - now + n; a.limit > 0 && sum > a.limit {
 		a.failed = &outOfMemory{asked: sum, limit: a.limit}
 		panic(*a.failed)

@@ -34,9 +34,7 @@ func UsefulNames(section []byte) []byte {
 		if !wellNamed(id, body) {
 			return nil
 		}
-		out = append(out, id)
-		out = wasmbin.AppendU32(out, uint32(len(body)))
-		out = append(out, body...)
+		out = wasmbin.AppendSection(out, id, body)
 	}
 	return out
 }

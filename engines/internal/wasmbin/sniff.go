@@ -93,3 +93,10 @@ func Sections(module []byte) ([]Section, error) {
 	}
 	return sections, nil
 }
+
+// AppendSection appends a section; the inverse of Sections behind a header.
+func AppendSection(b []byte, id byte, body []byte) []byte {
+	b = append(b, id)
+	b = AppendU32(b, uint32(len(body)))
+	return append(b, body...)
+}
