@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"blazar/sandbox/task/stdio"
 )
 
 // criContainers is where the CRI plugin keeps a container's volatile files, its
@@ -33,8 +36,9 @@ func newFIFODirs(state string) fifoDirs {
 
 // open opens a FIFO that containerd made for this container, for reading and
 // writing so that it neither blocks nor ends when the other side comes and goes.
-// A name that belongs to anything else is errdefs.ErrPermissionDenied.
-func (d fifoDirs) open(container, path string) (*os.File, error) {
+// A name that belongs to anything else is errdefs.ErrPermissionDenied. An output is
+// opened when somebody reads it, or ctx has ended.
+func (d fifoDirs) open(ctx context.Context, container, path string, output bool) (*os.File, error) {
 	base, rel, err := d.split(container, path)
 	if err != nil {
 		return nil, err
@@ -60,7 +64,15 @@ func (d fifoDirs) open(container, path string) (*os.File, error) {
 		return nil, fmt.Errorf("%s is not a FIFO: %w", path, errdefs.ErrPermissionDenied)
 	}
 	// The very file that was looked at, whatever its name stands for by now.
-	fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", probe), unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	file := fmt.Sprintf("/proc/self/fd/%d", probe)
+	if output {
+		reader, err := stdio.AwaitReader(ctx, file)
+		if err != nil {
+			return nil, fmt.Errorf("FIFO %s: %w", path, err)
+		}
+		defer func() { _ = reader.Close() }() // nothing was written to it
+	}
+	fd, err := unix.Open(file, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("FIFO %s: %w", path, err)
 	}

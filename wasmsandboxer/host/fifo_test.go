@@ -1,10 +1,12 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -31,7 +33,7 @@ func TestFIFOsOfTheContainerOpen(t *testing.T) {
 		fifo(t, state, criContainers, "mine/io/456/exec1-stderr"),
 		fifo(t, state, "fifo/789/mine-stdin"),
 	} {
-		f, err := d.open("mine", path)
+		f, err := d.open(t.Context(), "mine", path, false)
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
 			continue
@@ -41,6 +43,39 @@ func TestFIFOsOfTheContainerOpen(t *testing.T) {
 			t.Errorf("%s: read says %v", path, err)
 		}
 		_ = f.Close()
+	}
+}
+
+// An output waits for its reader: what is written and closed at once must not vanish.
+func TestOutputWaitsForItsReader(t *testing.T) {
+	state := t.TempDir()
+	path := fifo(t, state, criContainers, "mine/io/1/mine-stdout")
+	got := make(chan string, 1)
+	go func() {
+		time.Sleep(20 * time.Millisecond)
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- string(b)
+	}()
+	f, err := newFIFODirs(state).open(t.Context(), "mine", path, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("all"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s := <-got; s != "all" {
+		t.Errorf("the reader got %q", s)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := newFIFODirs(state).open(ctx, "mine", path, true); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("without a reader: %v", err)
 	}
 }
 
@@ -89,7 +124,7 @@ func TestForgedFIFOsAreRefused(t *testing.T) {
 		"NUL":                        {mine + "/a\x00b", errdefs.ErrInvalidArgument},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f, err := d.open("mine", c.path)
+			f, err := d.open(t.Context(), "mine", c.path, false)
 			if err == nil {
 				_ = f.Close()
 			}

@@ -44,7 +44,7 @@ func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any
 	if err := choose.Isolation(); err != nil {
 		return nil, nil, err
 	}
-	if err := s.openStdio(b, q.Container, q.Stdio); err != nil {
+	if err := s.openStdio(ctx, b, q.Container, q.Stdio); err != nil {
 		return nil, nil, err
 	}
 	files, err := s.mountFiles(ctx, rec)
@@ -101,7 +101,7 @@ func (s *Service) exec(ctx context.Context, q *hostapi.ExecRequest) (_ any, _ []
 			b.close()
 		}
 	}()
-	if err := s.openStdio(b, q.Container, q.Stdio); err != nil {
+	if err := s.openStdio(ctx, b, q.Container, q.Stdio); err != nil {
 		return nil, nil, err
 	}
 	module, _, err := s.findModule(ctx, c.record, files, q.Command, q.Cwd, []string{"PATH=" + q.SearchPath})

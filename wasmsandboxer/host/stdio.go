@@ -1,8 +1,10 @@
 package host
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,15 +29,21 @@ func (b *bundle) close() {
 	b.roles, b.files = nil, nil
 }
 
+// readerTimeout is how long a client may take until it reads the output of what it
+// asked for; containerd takes microseconds.
+const readerTimeout = 10 * time.Second
+
 // openStdio opens the FIFOs of one process and, if it wants one, a terminal.
-func (s *Service) openStdio(b *bundle, container string, q hostapi.Stdio) error {
+func (s *Service) openStdio(ctx context.Context, b *bundle, container string, q hostapi.Stdio) error {
+	ctx, cancel := context.WithTimeout(ctx, readerTimeout)
+	defer cancel()
 	for _, f := range []struct{ role, path string }{
 		{hostapi.RoleStdin, q.Stdin}, {hostapi.RoleStdout, q.Stdout}, {hostapi.RoleStderr, q.Stderr},
 	} {
 		if f.path == "" || f.role == hostapi.RoleStderr && q.Terminal {
 			continue
 		}
-		file, err := s.fifos.open(container, f.path)
+		file, err := s.fifos.open(ctx, container, f.path, f.role != hostapi.RoleStdin)
 		if err != nil {
 			return err
 		}
