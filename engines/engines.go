@@ -65,6 +65,17 @@ type MemoryReporter interface {
 	MemoryBytes() uint64
 }
 
+// MemoryLimiter is an Instance whose Config.MemoryLimit can be changed, also while
+// Run runs; any goroutine. A limit below what the guest has now is refused with
+// errdefs.ErrFailedPrecondition, which names both, and the old one holds. An engine
+// whose instances are MemoryLimiters has the capability LiveLimit.
+type MemoryLimiter interface {
+	SetMemoryLimit(bytes uint64) error
+}
+
+// LiveLimit is the row of Info.Capabilities about MemoryLimiter.
+const LiveLimit = "memory limit of a running guest"
+
 // Interpreter is an Engine that can run a module without compiling it first.
 type Interpreter interface {
 	Interpret(ctx context.Context, module []byte) (Module, error)

@@ -29,6 +29,7 @@ var cases = []struct {
 	{"GoProgram", testGoProgram},
 	{"MemoryLimit", testMemoryLimit},
 	{"MemoryReporter", testMemoryReporter},
+	{"MemoryLimiter", testMemoryLimiter},
 	{"MemoryNotExported", testMemoryNotExported},
 	{"Refusals", testRefusals},
 	{"Truncated", testTruncated},

@@ -11,9 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pageSize is the unit a linear memory grows by.
-const pageSize = 64 << 10
-
 // outOfMemory is what the allocator panics with when the guest asks for more
 // than its limit; wazero turns it into the error of the guest's call.
 type outOfMemory struct{ asked, limit uint64 }

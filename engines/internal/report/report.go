@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+
+	"github.com/containerd/errdefs"
 )
 
 // MaxMessage bounds an engine's text in bytes: names in it are the guest's and of
@@ -31,6 +33,16 @@ func FunctionIndex(index uint32) string { return fmt.Sprintf("func[%d]", index) 
 // OutOfMemory says that a guest's linear memories would need asked bytes in all.
 func OutOfMemory(asked, limit uint64) string {
 	return fmt.Sprintf("out of memory: %s of linear memory needed, the limit is %s", Size(asked), Size(limit))
+}
+
+// LimitBelow is the error of a memory limit below what a guest has; nil if it is
+// none, or no limit at all.
+func LimitBelow(limit, used uint64) error {
+	if limit == 0 || limit >= used {
+		return nil
+	}
+	return fmt.Errorf("memory limit of %s: the guest has %s of linear memory already, which it cannot give back: %w",
+		Size(limit), Size(used), errdefs.ErrFailedPrecondition)
 }
 
 // Size prints n bytes in the largest unit that keeps it exact.
