@@ -11,10 +11,13 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"blazar/internal/testneeds"
 )
 
 // The suite sees whatever a kind leaves behind.
 func TestLeaksAreSeen(t *testing.T) {
+	testneeds.Root(t)
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +66,7 @@ func TestLeaksAreSeen(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if err := c.make(); err != nil {
-				t.Fatalf("making it, which needs root: %v", err)
+				t.Fatalf("making it: %v", err)
 			}
 			leaks := n.leaks()
 			if !strings.Contains(strings.Join(leaks, "\n"), c.sign) {

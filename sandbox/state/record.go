@@ -19,18 +19,18 @@ const Version = 1
 type Phase string
 
 const (
-	// Creating: the kind was asked to make the sandbox and has not answered.
+	// Creating means that the kind was asked to make the sandbox and has not answered.
 	Creating Phase = "creating"
-	// Created: made, nothing of it runs.
+	// Created means made; nothing of it runs.
 	Created Phase = "created"
-	// Starting: the kind was asked to start it and has not answered.
+	// Starting means that the kind was asked to start it and has not answered.
 	Starting Phase = "starting"
-	// Started: running, as far as is known; Started is set.
+	// Started means running, as far as is known; Started is set.
 	Started Phase = "started"
-	// Stopped: ended for good; Exit is set.
+	// Stopped means ended for good; Exit is set.
 	Stopped Phase = "stopped"
-	// Failed: could not be started, and is to be deleted without being asked, because
-	// whoever asked for it has forgotten it; Exit is set.
+	// Failed means that it could not be started, and is to be deleted without being
+	// asked, because whoever asked for it has forgotten it; Exit is set.
 	Failed Phase = "failed"
 )
 

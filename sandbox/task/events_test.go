@@ -212,8 +212,8 @@ func TestOnIdle(t *testing.T) {
 	s.create("b")
 	s.must(s.delete(s.call(), "a"))
 	select {
-	case <-idle:
-		t.Error("idle with a container")
+	case err := <-idle:
+		t.Errorf("idle with a container: %v", err)
 	case <-time.After(20 * time.Millisecond):
 	}
 	s.must(s.delete(s.call(), "b"))

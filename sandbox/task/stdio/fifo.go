@@ -15,10 +15,10 @@ import (
 type Mode int
 
 const (
-	// ForGo: this process, through Go's poller: a blocked Read or Write ends when
-	// the file is closed.
+	// ForGo is for this process, through Go's poller: a blocked Read or Write ends
+	// when the file is closed.
 	ForGo Mode = iota
-	// ForChild: a process that inherits the file and expects it to block.
+	// ForChild is for a process that inherits the file and expects it to block.
 	ForChild
 )
 
