@@ -106,8 +106,11 @@ func (r *result) table(w io.Writer) error {
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.1f", float64(d)/float64(time.Millisecond)) }
 
-// save writes the raw figures and the table.
+// save writes the raw figures and the table into dir, which it makes.
 func (r *result) save(dir string) (err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
 	base := filepath.Join(dir, "coldstart-"+r.Environment.Time.Format("20060102-150405"))
 	raw, err := json.Marshal(r)
 	if err != nil {
