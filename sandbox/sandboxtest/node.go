@@ -139,7 +139,7 @@ func (n *node) end() {
 // removeAll cleans up after a case that failed.
 func (n *node) removeAll() {
 	if n.endWith == nil {
-		return
+		n.boot() // it failed without a daemon
 	}
 	for _, id := range n.ids {
 		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
