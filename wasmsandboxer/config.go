@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/net/bpf"
@@ -43,6 +44,9 @@ const (
 type Sandboxer struct {
 	config Config
 	filter []bpf.RawInstruction
+
+	mu   sync.Mutex // guards pods
+	pods map[*pod]struct{}
 }
 
 // New checks the configuration and makes a Sandboxer.
@@ -67,5 +71,32 @@ func New(c Config) (*Sandboxer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seccomp filter of wasm-task: %w", err)
 	}
-	return &Sandboxer{config: c, filter: filter}, nil
+	return &Sandboxer{config: c, filter: filter, pods: map[*pod]struct{}{}}, nil
+}
+
+// Close lets go of the pods, which run on. Nothing is asked of the Sandboxer or its
+// pods afterwards.
+func (s *Sandboxer) Close() {
+	s.mu.Lock()
+	pods := s.pods
+	s.pods = nil
+	s.mu.Unlock()
+	for p := range pods {
+		p.release()
+	}
+}
+
+// add and remove keep the list of pods to let go of.
+func (s *Sandboxer) add(p *pod) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pods != nil {
+		s.pods[p] = struct{}{}
+	}
+}
+
+func (s *Sandboxer) remove(p *pod) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.pods, p)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"path/filepath"
 	"sync"
 	"time"
@@ -36,6 +37,7 @@ type pod struct {
 	group    *cgroup.Group
 	process  *proc.Handle
 	service  *host.Service
+	control  io.Closer // the connection wasm-task was born with
 	tail     *tail
 	oom      bool // the pod's cgroup ran out of memory
 	stopping bool // Stop was called
@@ -57,7 +59,27 @@ func newPod(s *Sandboxer, r *sandbox.Request, rec record) *pod {
 	p := &pod{s: s, r: r, record: rec, ended: make(chan struct{}), tail: &tail{}}
 	ctx := log.WithLogger(context.Background(), log.L.WithField("sandbox_id", r.ID))
 	p.ctx, p.cancel = context.WithCancel(ctx)
+	s.add(p)
 	return p
+}
+
+// release lets go of the pod: the goroutines that follow it end, its process, if it
+// runs, does not.
+func (p *pod) release() {
+	p.cancel()
+	p.work.Wait()
+	p.mu.Lock()
+	h, conn, service := p.process, p.control, p.service
+	p.mu.Unlock()
+	if h != nil {
+		_ = h.Close() // only the handle
+	}
+	if conn != nil {
+		_ = conn.Close() // closed already by whoever served it
+	}
+	if service != nil {
+		service.Close()
+	}
 }
 
 // Names of a pod's files below its directory.

@@ -32,6 +32,7 @@ func (s *Sandboxer) Create(ctx context.Context, r *sandbox.Request) (sandbox.San
 	}
 	p := newPod(s, r, record{UID: uid})
 	if err := r.Save(ctx, p.record); err != nil {
+		s.remove(p)
 		s.config.IDs.Release(uid)
 		return nil, err
 	}

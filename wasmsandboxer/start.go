@@ -184,6 +184,9 @@ func (p *pod) adopt(h *proc.Handle, conn *net.UnixConn) {
 	})
 	p.mu.Lock()
 	p.process, p.service = h, service
+	if conn != nil {
+		p.control = conn
+	}
 	p.mu.Unlock()
 	p.work.Go(func() { p.serve(service, conn) })
 	p.work.Go(p.listenStderr)
@@ -200,13 +203,13 @@ func (p *pod) serve(service *host.Service, conn *net.UnixConn) {
 	for p.ctx.Err() == nil {
 		if conn == nil {
 			c, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: p.socket(hostSocket), Net: "unixpacket"})
-			if err != nil {
+			if err != nil && !errors.Is(err, unix.ECONNREFUSED) { // it has just ended
 				log.G(p.ctx).WithError(err).Warn("cannot connect to wasm-task")
 			}
 			conn = c
 		}
 		if conn != nil {
-			if err := hostapi.Serve(p.ctx, conn, service); err != nil {
+			if err := hostapi.Serve(p.ctx, conn, service); err != nil && p.ctx.Err() == nil {
 				log.G(p.ctx).WithError(err).Warn("connection of wasm-task")
 			}
 			conn = nil

@@ -2,6 +2,7 @@ package wasmsandboxer
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -27,10 +28,10 @@ func (p *pod) listenStderr() {
 	defer func() { _ = f.Close() }() // only read
 	// The process's end closes the last writer; should somebody else hold it, the
 	// pod's end does not wait for them.
-	go func() {
-		<-p.ctx.Done()
-		_ = f.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-	}()
+	stop := context.AfterFunc(p.ctx, func() {
+		_ = f.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) // fails only when closed
+	})
+	defer stop()
 	r := bufio.NewReaderSize(f, maxLine)
 	for {
 		line, err := r.ReadSlice('\n')

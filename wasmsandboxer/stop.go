@@ -19,6 +19,11 @@ const stopTimeout = 20 * time.Second
 
 // Stop kills wasm-task, and with it every guest, and returns when it is gone.
 func (p *pod) Stop(ctx context.Context) error {
+	select {
+	case <-p.ended:
+		return nil
+	default:
+	}
 	p.mu.Lock()
 	p.stopping = true
 	h := p.process
@@ -45,17 +50,10 @@ func (p *pod) Delete(ctx context.Context) error {
 	if err := p.Stop(ctx); err != nil {
 		return err
 	}
-	p.cancel()
-	p.work.Wait()
+	p.release()
 	p.mu.Lock()
-	h, g, service := p.process, p.group, p.service
+	g := p.group
 	p.mu.Unlock()
-	if h != nil {
-		_ = h.Close() // ended; only the handle
-	}
-	if service != nil {
-		service.Close()
-	}
 	if err := mnt.UnmountAll(p.path(rootName)); err != nil {
 		return err
 	}
@@ -69,6 +67,7 @@ func (p *pod) Delete(ctx context.Context) error {
 			return err
 		}
 	}
+	p.s.remove(p)
 	p.s.config.IDs.Release(p.record.UID)
 	return nil
 }

@@ -19,7 +19,6 @@ import (
 	"blazar/internal/config"
 	"blazar/internal/idrange"
 	buildinfo "blazar/internal/version"
-	ociwasm "blazar/oci-wasm"
 	"blazar/sandbox"
 	"blazar/sandbox/controller"
 	"blazar/sandbox/state"
@@ -160,14 +159,7 @@ func wasmKind(cfg config.Config) (_ sandbox.Sandboxer, closeAll func() error, er
 	if st, err := os.Stat(cfg.Wasm.Task); err != nil || !st.Mode().IsRegular() {
 		return nil, nil, fmt.Errorf("wasm-task is not at %s: build it, or name it with --wasm-task: %w", cfg.Wasm.Task, errdefs.ErrNotFound)
 	}
-	cache, err := ociwasm.OpenCache(filepath.Join(cfg.Root, "cache"), ociwasm.CacheOptions{
-		MaxBytes: cfg.Wasm.CacheBytes,
-		Compiler: &ociwasm.ExecCompiler{Limits: ociwasm.CompileLimits{
-			Memory: cfg.Wasm.CompileMemory,
-			CPU:    time.Duration(cfg.Wasm.CompileSeconds) * time.Second,
-			Wall:   time.Duration(cfg.Wasm.CompileSeconds) * time.Second,
-		}},
-	})
+	cache, err := openCache(cfg)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -192,6 +184,7 @@ func wasmKind(cfg config.Config) (_ sandbox.Sandboxer, closeAll func() error, er
 			Containers: containers, Engines: builtin.Engines(), DefaultEngine: cfg.Wasm.Engine,
 			Cache: cache, Events: events, ContainerdState: cfg.Containerd.State,
 			RefuseUnmapped: cfg.Wasm.UnmappedVolumes == config.Refuse,
+			BestEffort:     cfg.Wasm.Confinement == config.BestEffort,
 		},
 		Binary: cfg.Wasm.Task, Sockets: filepath.Join(cfg.State, "s"), IDs: ids,
 		CgroupParent: cfg.Wasm.CgroupParent, MemoryOverhead: cfg.Wasm.MemoryOverhead, LogLevel: cfg.LogLevel,
@@ -199,5 +192,6 @@ func wasmKind(cfg config.Config) (_ sandbox.Sandboxer, closeAll func() error, er
 	if err != nil {
 		return nil, nil, err
 	}
+	closers = append(closers, func() error { kind.Close(); return nil })
 	return kind, closeAll, nil
 }

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/containerd/fifo"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -56,7 +57,11 @@ func (c *capture) string() string { return string(c.bytes()) }
 // fifos makes the FIFOs of a process and opens the suite's ends of them.
 func (p *process) fifos(terminal bool) (stdin, stdout, stderr string) {
 	p.Helper()
-	dir, err := os.MkdirTemp(p.dir, "io")
+	parent := p.dir
+	if p.harness.IO != nil {
+		parent = p.harness.IO(p, p.pod.id, p.id)
+	}
+	dir, err := os.MkdirTemp(parent, "io")
 	p.must(err)
 	open := func(name string, flags int) (string, io.ReadWriteCloser) {
 		path := filepath.Join(dir, name)
@@ -157,6 +162,23 @@ func (p *process) execRequest(program Program) *taskapi.ExecProcessRequest {
 	}
 	r.Stdin, r.Stdout, r.Stderr = p.fifos(program.Terminal)
 	return r
+}
+
+// refusedEarly sees that a program that cannot be started is refused before Start.
+func (p *process) refusedEarly(program Program) {
+	p.Helper()
+	var err error
+	if p.exec == "" {
+		_, err = p.task.Create(p.call(), p.request(program))
+	} else {
+		err = p.task.Exec(p.call(), p.execRequest(program))
+	}
+	if err == nil {
+		p.Error("a program that cannot be started was taken")
+	}
+	p.closeIO()
+	_, err = p.task.State(p.call(), &taskapi.StateRequest{Id: p.id, ExecId: p.exec})
+	p.fails(err, errdefs.IsNotFound, "State of what was refused")
 }
 
 func (p *process) start() {

@@ -241,6 +241,20 @@ func containerOutOfOrder(n *node) {
 
 func failedStart(n *node) {
 	p := n.pod()
+	defer func() { n.shutdown(p.id) }()
+	if n.suite.lacks(LateFailure) {
+		c := &process{pod: p, id: n.newID()}
+		c.refusedEarly(Program{Args: []string{"unstartable"}})
+	} else {
+		failedLate(n, p)
+	}
+	good := p.container("exit", "3")
+	good.start()
+	good.exits(3)
+	good.remove()
+}
+
+func failedLate(n *node, p *pod) {
 	c := p.container("unstartable")
 	ctx := n.call()
 	waited := make(chan error, 1)
@@ -259,11 +273,6 @@ func failedStart(n *node) {
 	}
 	c.is(taskapi.Status_STOPPED)
 	c.remove()
-	good := p.container("exit", "3")
-	good.start()
-	good.exits(3)
-	good.remove()
-	n.shutdown(p.id)
 }
 
 func input(n *node) {

@@ -9,6 +9,21 @@ import (
 	"blazar/sandbox/task/taskapi"
 )
 
+// failingExec adds a program that cannot be started.
+func failingExec(n *node, c *process) {
+	program := Program{Args: []string{"unstartable"}}
+	if n.suite.lacks(LateFailure) {
+		(&process{pod: c.pod, id: c.id, exec: "failing"}).refusedEarly(program)
+		return
+	}
+	failing := c.execOf("failing", program)
+	if _, err := c.task.Start(n.call(), &taskapi.StartRequest{Id: c.id, ExecId: "failing"}); err == nil {
+		n.Error("a program that cannot be started started")
+	}
+	failing.is(taskapi.Status_STOPPED)
+	failing.remove()
+}
+
 func execs(n *node) {
 	p := n.pod()
 	c := p.container("sleep")
@@ -46,13 +61,7 @@ func execs(n *node) {
 		c.fails(p.task.Exec(n.call(), bad), errdefs.IsInvalidArgument, "Exec with a bad process")
 	}
 
-	failing := c.execOf("failing", Program{Args: []string{"unstartable"}})
-	if _, err := p.task.Start(n.call(), &taskapi.StartRequest{Id: c.id, ExecId: "failing"}); err == nil {
-		n.Error("a program that cannot be started started")
-	}
-	failing.is(taskapi.Status_STOPPED)
-	failing.remove()
-
+	failingExec(n, c)
 	interactive(n, c)
 
 	killed := c.execOf("killed", Program{Args: []string{"sleep"}})

@@ -39,13 +39,16 @@ const (
 	StatsOf  Ability = "stats"     // Task.Stats
 	MetricOf Ability = "metrics"   // Controller.Metrics
 	HostPids Ability = "host pids" // the pid of a container is a process of its own
+	// LateFailure: a program that cannot be started fails its Start. A kind without it
+	// finds out earlier and fails its Create, or Exec, and nothing of it stays.
+	LateFailure Ability = "late failure"
 )
 
 // Harness is one node, as the kind sees it.
 type Harness struct {
 	// Root is the directory below which the kind keeps everything that it makes on
 	// the host. The suite puts the records and the socket there too, so it must be
-	// short: at most 24 bytes.
+	// short: at most 24 bytes. Below its "t" a harness may put what is its own.
 	Root string
 	// NewSandboxer makes the kind's Sandboxer, as the daemon does when it starts. It
 	// is called again after close, which ends what the Sandboxer owns and leaves the
@@ -59,6 +62,9 @@ type Harness struct {
 	Bundle func(t testing.TB, pod, container, bundle string, p Program) *taskapi.CreateTaskRequest
 	// Exec describes a program to be run in a container.
 	Exec func(t testing.TB, p Program) *specs.Process
+	// IO makes or finds the directory for the FIFOs of a container and its execs; nil
+	// for one of the suite's own.
+	IO func(t testing.TB, pod, container string) string
 	// Leaks returns what the kind itself finds left over; nil if it has nothing to say.
 	Leaks func() []string
 }

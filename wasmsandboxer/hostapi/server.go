@@ -14,6 +14,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/containerd/log"
+	"golang.org/x/sys/unix"
 )
 
 // Handler answers one request. The files of the reply are closed once sent, also
@@ -42,7 +43,7 @@ func Serve(ctx context.Context, c *net.UnixConn, h Handler) error {
 	for {
 		p, _, err := conn.read()
 		if err != nil {
-			if errors.Is(err, io.EOF) || ctx.Err() != nil {
+			if errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) || ctx.Err() != nil {
 				return nil
 			}
 			return err
