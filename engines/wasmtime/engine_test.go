@@ -7,14 +7,23 @@ import (
 
 	"blazar/engines"
 	"blazar/engines/enginetest"
+
+	"go.uber.org/goleak"
 )
 
-func TestEngine(t *testing.T) {
-	enginetest.Run(t, func(t *testing.T) engines.Engine {
-		e, err := New(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return e
-	})
+func TestMain(m *testing.M) {
+	enginetest.ConfinedMain(New)
+	goleak.VerifyTestMain(m)
 }
+
+func open(t *testing.T) engines.Engine {
+	e, err := New(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestContract(t *testing.T) { enginetest.Run(t, open) }
+
+func TestConfined(t *testing.T) { enginetest.RunConfined(t, open(t)) }

@@ -103,8 +103,7 @@ bz_instance *bz_new(wasm_engine_t *engine, bz_pool *pool, uintptr_t h, uint64_t 
   if (!in) return NULL;
   in->engine = engine;
   in->handle = h;
-  in->account.pool = pool;
-  in->account.limit = limit;
+  bz_account_init(&in->account, pool, limit);
   in->store = wasmtime_store_new(engine, in, NULL);
   /* Tables are the host's memory too. -1: memories are bounded by the account. */
   wasmtime_store_limiter(in->store, -1, BZ_TABLE_ELEMENTS, -1, -1, -1);
@@ -175,9 +174,7 @@ bz_exit bz_run(bz_instance *in, wasmtime_instance_pre_t *pre, const char *init, 
 
 void bz_stop(bz_instance *in) { __atomic_store_n(&in->stop, 1, __ATOMIC_RELEASE); }
 
-uint64_t bz_memory(const bz_instance *in) { return __atomic_load_n(&in->account.used, __ATOMIC_RELAXED); }
-
-uint64_t bz_asked(const bz_instance *in) { return in->account.asked; }
+bz_account *bz_account_of(bz_instance *in) { return &in->account; }
 
 void bz_end(bz_instance *in) {
   if (in->store) wasmtime_store_delete(in->store);
@@ -186,5 +183,6 @@ void bz_end(bz_instance *in) {
 
 void bz_free(bz_instance *in) {
   bz_end(in);
+  bz_account_destroy(&in->account);
   free(in);
 }

@@ -38,10 +38,8 @@ bz_instance *bz_new(wasm_engine_t *, bz_pool *, uintptr_t h, uint64_t memory_lim
 bz_exit bz_run(bz_instance *, wasmtime_instance_pre_t *, const char *init, const char *entry, int has_result);
 /* Ends the guest at its next loop or call, once the engine's epoch moves. */
 void bz_stop(bz_instance *);
-/* Bytes of linear memory now; any thread. */
-uint64_t bz_memory(const bz_instance *);
-/* What the request over the limit came to, 0 if there was none. */
-uint64_t bz_asked(const bz_instance *);
+/* What it has of memory; any thread, until bz_free. */
+bz_account *bz_account_of(bz_instance *);
 /* Frees what the guest had, after bz_run; the instance itself stays. */
 void bz_end(bz_instance *);
 void bz_free(bz_instance *);

@@ -21,14 +21,15 @@ func info() engines.Info {
 		Version:  "v" + version,
 		Settings: strings.Join(append([]string{runtime.GOARCH, settings}, cpuFeatures()...), ","),
 		Capabilities: map[string]string{
-			"compile":    "ahead of time, optimised native code",
-			"interpret":  "no",
-			"components": "no",
-			"core":       "version 2 with SIMD, relaxed SIMD, tail calls, extended constants, several memories",
-			"threads":    "no",
-			"memory64":   "no",
-			"exceptions": "no",
-			"kill":       "at once; loops and calls look at a counter",
+			"compile":         "ahead of time, optimised native code",
+			"interpret":       "no",
+			"components":      "no",
+			"core":            "version 2 with SIMD, relaxed SIMD, tail calls, extended constants, several memories",
+			"threads":         "no",
+			"memory64":        "no",
+			"exceptions":      "no",
+			"kill":            "at once; loops and calls look at a counter",
+			engines.LiveLimit: "yes",
 		},
 	}
 }

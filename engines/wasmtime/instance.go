@@ -40,6 +40,7 @@ type instance struct {
 var (
 	_ engines.Instance       = (*instance)(nil)
 	_ engines.MemoryReporter = (*instance)(nil)
+	_ engines.MemoryLimiter  = (*instance)(nil)
 )
 
 // Run implements engines.Instance.
@@ -79,8 +80,8 @@ func (i *instance) exit(x C.bz_exit) engines.Exit {
 	text, function := C.GoString(x.text), C.GoString(x.function)
 	C.free(unsafe.Pointer(x.text))
 	C.free(unsafe.Pointer(x.function))
-	if asked := uint64(C.bz_asked(i.c)); asked > 0 {
-		return engines.Exit{OOM: true, Detail: report.OutOfMemory(asked, i.config.MemoryLimit)}
+	if account := C.bz_account_of(i.c); account.asked > 0 { // written by Run only
+		return engines.Exit{OOM: true, Detail: report.OutOfMemory(uint64(account.asked), uint64(account.refused_by))}
 	}
 	if x.kind == C.BZ_RETURNED {
 		return engines.Exit{Code: uint32(x.result)}
@@ -141,7 +142,21 @@ func (i *instance) MemoryBytes() uint64 {
 	if i.c == nil {
 		return 0
 	}
-	return uint64(C.bz_memory(i.c))
+	return uint64(C.bz_account_used(C.bz_account_of(i.c)))
+}
+
+// SetMemoryLimit implements engines.MemoryLimiter.
+func (i *instance) SetMemoryLimit(bytes uint64) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.c == nil {
+		return nil
+	}
+	var used C.uint64_t
+	if C.bz_account_limit(C.bz_account_of(i.c), C.uint64_t(bytes), &used) != 0 {
+		return nil
+	}
+	return report.LimitBelow(bytes, uint64(used))
 }
 
 // Close implements engines.Instance.

@@ -1,7 +1,6 @@
 #define _GNU_SOURCE
 #include "memory.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -109,19 +108,50 @@ fail:
   return -1;
 }
 
-/* charge accounts for delta bytes, or refuses them. */
-static wasmtime_error_t *charge(bz_account *a, uint64_t delta) {
-  uint64_t used = __atomic_load_n(&a->used, __ATOMIC_RELAXED);
-  if (a->limit && (used > a->limit || delta > a->limit - used)) {
-    a->asked = used + delta;
-    bz_over_limit_hook(a);
-    return wasmtime_error_new("memory limit exceeded");
-  }
-  __atomic_store_n(&a->used, used + delta, __ATOMIC_RELAXED);
-  return NULL;
+void bz_account_init(bz_account *a, bz_pool *p, uint64_t limit) {
+  *a = (bz_account){.pool = p, .limit = limit};
+  pthread_mutex_init(&a->lock, NULL);
 }
 
-static void discharge(bz_account *a, uint64_t delta) { __atomic_sub_fetch(&a->used, delta, __ATOMIC_RELAXED); }
+void bz_account_destroy(bz_account *a) { pthread_mutex_destroy(&a->lock); }
+
+int bz_account_limit(bz_account *a, uint64_t limit, uint64_t *used) {
+  pthread_mutex_lock(&a->lock);
+  *used = a->used;
+  int fits = !limit || limit >= a->used;
+  if (fits) a->limit = limit;
+  pthread_mutex_unlock(&a->lock);
+  return fits;
+}
+
+uint64_t bz_account_used(bz_account *a) {
+  pthread_mutex_lock(&a->lock);
+  uint64_t used = a->used;
+  pthread_mutex_unlock(&a->lock);
+  return used;
+}
+
+/* charge accounts for delta bytes, or refuses them. */
+static wasmtime_error_t *charge(bz_account *a, uint64_t delta) {
+  pthread_mutex_lock(&a->lock);
+  int fits = !a->limit || (a->used <= a->limit && delta <= a->limit - a->used);
+  if (fits) {
+    a->used += delta;
+  } else {
+    a->asked = a->used + delta;
+    a->refused_by = a->limit;
+  }
+  pthread_mutex_unlock(&a->lock);
+  if (fits) return NULL;
+  bz_over_limit_hook(a);
+  return wasmtime_error_new("memory limit exceeded");
+}
+
+static void discharge(bz_account *a, uint64_t delta) {
+  pthread_mutex_lock(&a->lock);
+  a->used -= delta;
+  pthread_mutex_unlock(&a->lock);
+}
 
 static uint8_t *memory_get(void *env, size_t *size, size_t *capacity) {
   memory *m = env;

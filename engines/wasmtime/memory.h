@@ -2,6 +2,8 @@
 #ifndef BLAZAR_WASMTIME_MEMORY_H
 #define BLAZAR_WASMTIME_MEMORY_H
 
+#include <pthread.h>
+
 #include "capi.h"
 
 /* The memories of one module: what the first of them starts with, mapped copy on
@@ -17,11 +19,19 @@ void bz_pool_free(bz_pool *);
 /* What one guest has of memory. */
 typedef struct bz_account {
   bz_pool *pool;
-  uint64_t limit; /* bytes, 0 = none */
-  uint64_t used;  /* bytes of all linear memories; read by other threads */
-  uint64_t asked; /* what the refused request would have come to; 0 = none was */
-  int has_image;  /* the first memory has been made */
+  int has_image;        /* the first memory has been made */
+  pthread_mutex_t lock; /* guards the fields below */
+  uint64_t limit;       /* bytes, 0 = none */
+  uint64_t used;        /* bytes of all linear memories */
+  uint64_t asked;       /* what the refused request would have come to; 0 = none was */
+  uint64_t refused_by;  /* the limit at that time */
 } bz_account;
+
+void bz_account_init(bz_account *, bz_pool *, uint64_t limit);
+void bz_account_destroy(bz_account *);
+/* Changes the limit and returns 1, unless more is used; *used is set either way. */
+int bz_account_limit(bz_account *, uint64_t limit, uint64_t *used);
+uint64_t bz_account_used(bz_account *);
 
 /* Wasmtime asks for memories without saying for whom: for this account, on this
  * thread, until the next call. NULL for none. */

@@ -9,7 +9,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	enginetest.ConfinedMain(New)
+	goleak.VerifyTestMain(m)
+}
 
 func open(t *testing.T) engines.Engine {
 	e, err := New(t.Context())
@@ -20,3 +23,5 @@ func open(t *testing.T) engines.Engine {
 }
 
 func TestContract(t *testing.T) { enginetest.Run(t, open) }
+
+func TestConfined(t *testing.T) { enginetest.RunConfined(t, open(t)) }

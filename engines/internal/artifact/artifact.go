@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,14 +24,12 @@ import (
 // Manifest describes an artifact; its file has its own checksum in a line before
 // the JSON.
 type Manifest struct {
-	Version  string            `json:"version"`
-	Settings string            `json:"settings"`
-	Digest   string            `json:"digest"` // SHA-256 of the module given to Compile
-	Shape    prepare.Shape     `json:"shape"`
-	Files    map[string]uint32 `json:"files"` // CRC-32C by slash-separated path
+	Version  string          `json:"version"`
+	Settings string          `json:"settings"`
+	Digest   string          `json:"digest"` // SHA-256 of the module given to Compile
+	Shape    prepare.Shape   `json:"shape"`
+	Files    map[string]File `json:"files"` // by slash-separated path
 }
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // fileName is the manifest's name: the engine's, so that an artifact of another
 // engine is not taken for a damaged one.
@@ -48,12 +45,12 @@ func Write(dir string, by engines.Info, module []byte, shape prepare.Shape) erro
 }
 
 func write(dir, engine string, m Manifest) error {
-	m.Files = map[string]uint32{}
+	m.Files = map[string]File{}
 	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
 		}
-		m.Files[path], err = checksum(filepath.Join(dir, path))
+		m.Files[path], err = record(filepath.Join(dir, path))
 		return err
 	})
 	if err != nil {
@@ -112,18 +109,22 @@ func Read(dir string, by engines.Info) (*Manifest, error) {
 	return m, nil
 }
 
-// Verify checks every file of the artifact.
+// Verify checks every file of the artifact. A file that has not been written to since
+// it was recorded is as good as it was; any other is read.
 func (m *Manifest) Verify(dir string) error {
-	for name, sum := range m.Files {
+	for name, f := range m.Files {
 		path, err := localPath(dir, name)
 		if err != nil {
 			return err
 		}
-		got, err := checksum(path)
+		if now, err := stat(path); err == nil && now == f.identity {
+			continue
+		}
+		sum, err := checksum(path)
 		if err != nil {
 			return Damaged(dir, err.Error())
 		}
-		if got != sum {
+		if sum != f.CRC {
 			return Damaged(dir, name+" differs from its checksum")
 		}
 	}
@@ -132,7 +133,7 @@ func (m *Manifest) Verify(dir string) error {
 
 // ReadFile reads one file of the artifact and checks it.
 func (m *Manifest) ReadFile(dir, name string) ([]byte, error) {
-	sum, ok := m.Files[name]
+	f, ok := m.Files[name]
 	if !ok {
 		return nil, Damaged(dir, "no "+name)
 	}
@@ -144,7 +145,7 @@ func (m *Manifest) ReadFile(dir, name string) ([]byte, error) {
 	if err != nil {
 		return nil, Damaged(dir, err.Error())
 	}
-	if crc32.Checksum(b, castagnoli) != sum {
+	if crc32.Checksum(b, castagnoli) != f.CRC {
 		return nil, Damaged(dir, name+" differs from its checksum")
 	}
 	return b, nil
@@ -155,19 +156,6 @@ func localPath(dir, name string) (string, error) {
 		return "", Damaged(dir, fmt.Sprintf("it names the file %q", name))
 	}
 	return filepath.Join(dir, name), nil
-}
-
-// checksum is the CRC-32C of a file, read piece by piece: pieces that stay in the
-// processor's cache are read three times as fast as the whole.
-func checksum(path string) (uint32, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = f.Close() }() // opened for reading
-	h := crc32.New(castagnoli)
-	_, err = io.CopyBuffer(h, struct{ io.Reader }{f}, make([]byte, 128<<10))
-	return h.Sum32(), err
 }
 
 // Damaged is the error for an artifact that cannot be used as it is:

@@ -107,8 +107,46 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// TestTakenOver: what a cache does to an artifact, and a copy of it, are no damage.
+func TestTakenOver(t *testing.T) {
+	dir := made(t)
+	m, err := Read(dir, by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range m.Files {
+		if err := os.Chmod(filepath.Join(dir, name), 0o444); err != nil {
+			t.Fatal(err)
+		}
+	}
+	moved := dir + ".moved"
+	if err := os.Rename(dir, moved); err != nil {
+		t.Fatal(err)
+	}
+	for name, f := range m.Files {
+		if now, err := stat(filepath.Join(moved, name)); err != nil || now != f.identity {
+			t.Errorf("%s was %+v and is %+v, %v", name, f.identity, now, err)
+		}
+	}
+	copied := t.TempDir()
+	if err := os.CopyFS(copied, os.DirFS(moved)); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{moved, copied} {
+		if m, err = Read(dir, by); err == nil {
+			err = m.Verify(dir)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if err := os.Rename(moved, dir); err != nil { // for the test to clean up
+		t.Fatal(err)
+	}
+}
+
 func TestFileOutside(t *testing.T) {
-	m := &Manifest{Files: map[string]uint32{"../x": 0}}
+	m := &Manifest{Files: map[string]File{"../x": {}}}
 	if err := m.Verify(t.TempDir()); !errdefs.IsDataLoss(err) {
 		t.Errorf("got %v", err)
 	}
