@@ -62,7 +62,7 @@ func (s *Service) mountFiles(ctx context.Context, rec *Container) (_ *files, err
 	if err != nil {
 		return nil, err
 	}
-	d, err := mnt.FromContainerd(rootMounts, idmap, mnt.Attr{NoSUID: true, NoDev: true, NoExec: true}, s.pod.Scratch)
+	d, note, err := s.makeRoot(rootMounts, idmap)
 	if err != nil {
 		return nil, fmt.Errorf("root file system of container %s: %w", rec.ID, err)
 	}
@@ -93,6 +93,9 @@ func (s *Service) mountFiles(ctx context.Context, rec *Container) (_ *files, err
 			f.close()
 		}
 	}()
+	if note != "" {
+		f.notes = append(f.notes, note)
+	}
 	f.layers = layersOf(rootMounts)
 	f.preopens = []hostapi.Preopen{{Guest: "/", ReadOnly: readOnly}}
 	for _, m := range mounts {

@@ -34,6 +34,9 @@ type Node struct {
 	// RefuseUnmapped refuses volumes whose file system cannot be idmapped, instead of
 	// mounting them with their owners as they are.
 	RefuseUnmapped bool
+	// BestEffort mounts a root file system that cannot be idmapped with its owners as
+	// they are, instead of refusing the container.
+	BestEffort bool
 
 	digests ociwasm.DigestMemo
 	images  imageMemo
