@@ -23,7 +23,7 @@ func init() {
 	register(&cli.Command{
 		Name:     "image",
 		Usage:    "pack WebAssembly modules into images, move them and look into them",
-		Commands: []*cli.Command{imageBuild(), imagePush(), imagePull(), imageInspect()},
+		Commands: []*cli.Command{imageBuild(), imagePush(), imagePull(), imageInspect(), imagePrecompile()},
 	})
 }
 

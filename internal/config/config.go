@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/containerd/containerd/v2/pkg/identifiers"
 	"github.com/containerd/errdefs"
 	"github.com/pelletier/go-toml/v2"
 )
@@ -42,6 +43,8 @@ type Containerd struct {
 	Address string `toml:"address"`
 	// State is its state directory.
 	State string `toml:"state"`
+	// Namespaces are those whose images are watched: CRI has one.
+	Namespaces []string `toml:"namespaces"`
 }
 
 // Wasm is about wasm pods.
@@ -50,6 +53,9 @@ type Wasm struct {
 	Task string `toml:"task"`
 	// Engine is the engine of pods that choose none; empty means the best.
 	Engine string `toml:"engine"`
+	// Precompile are the engines that images are compiled for as soon as they appear:
+	// names, or "default" for the engine of pods that choose none. Empty: none.
+	Precompile []string `toml:"precompile"`
 	// Confinement decides what happens where the kernel lacks a piece: "strict"
 	// refuses, "best-effort" goes on and says what is weaker.
 	Confinement string `toml:"confinement"`
@@ -75,8 +81,8 @@ type Wasm struct {
 func Default() Config {
 	return Config{
 		Kinds: slices.Clone(Kinds), Root: "/var/lib/blazar", State: "/run/blazar", LogLevel: "info",
-		Containerd: Containerd{Address: "/run/containerd/containerd.sock", State: "/run/containerd"},
-		Wasm:       Wasm{Confinement: Strict, UnmappedVolumes: Allow},
+		Containerd: Containerd{Address: "/run/containerd/containerd.sock", State: "/run/containerd", Namespaces: []string{"k8s.io"}},
+		Wasm:       Wasm{Precompile: []string{"default"}, Confinement: Strict, UnmappedVolumes: Allow},
 	}
 }
 
@@ -157,6 +163,11 @@ func (c *Config) Check() error {
 	} {
 		if !filepath.IsAbs(p.path) {
 			bad(p.key, "%q is no absolute path", p.path)
+		}
+	}
+	for _, n := range c.Containerd.Namespaces {
+		if err := identifiers.Validate(n); err != nil {
+			bad("containerd.namespaces", "%v", err)
 		}
 	}
 	one := func(key, value string, possible ...string) {
