@@ -193,5 +193,10 @@ func wasmKind(cfg config.Config) (_ sandbox.Sandboxer, closeAll func() error, er
 		return nil, nil, err
 	}
 	closers = append(closers, func() error { kind.Close(); return nil })
+	stop, err := watchImages(cfg, cache)
+	if err != nil {
+		return nil, nil, err
+	}
+	closers = append(closers, stop)
 	return kind, closeAll, nil
 }

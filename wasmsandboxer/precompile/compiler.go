@@ -19,7 +19,7 @@ import (
 	"blazar/wasmsandboxer/podspec"
 )
 
-// Default, in a list of engines, is the engine of a pod that chooses none.
+// Default in a list of engines is the engine of a pod that chooses none.
 const Default = "default"
 
 // Resolve replaces Default in names by the engine that a pod without a choice gets
