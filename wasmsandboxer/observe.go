@@ -10,6 +10,7 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"blazar/sandbox"
+	"blazar/wasmsandboxer/podspec"
 )
 
 var (
@@ -34,9 +35,12 @@ func (p *pod) Describe(context.Context) map[string]any {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m := map[string]any{
-		"kind": Kind, "uid": p.record.UID, "root": p.path(rootName),
-		"task_socket": p.socket(taskSocket), "host_socket": p.socket(hostSocket), "wasm_task": p.s.config.Binary,
+		"kind": Kind, "uid": p.record.UID, "engine": p.engine(),
 		"engines": p.s.config.Node.Engines.Names(),
+		"paths": map[string]string{
+			"root": p.path(rootName), "stderr": p.path(stderrName), "wasm_task": p.s.config.Binary,
+			"task_socket": p.socket(taskSocket), "host_socket": p.socket(hostSocket),
+		},
 	}
 	if p.record.Process != nil {
 		m["pid"] = p.record.Process.Pid
@@ -57,6 +61,18 @@ func (p *pod) Describe(context.Context) map[string]any {
 		m["limits"] = r
 	}
 	return m
+}
+
+// engine is the engine of containers that choose none, and why; what each container
+// got is with the containers.
+func (p *pod) engine() string {
+	node := p.s.config.Node
+	c := podspec.Container{Pod: p.r.Annotations, RuntimeHandler: p.r.RuntimeHandler}
+	choice, err := c.Engine(node.DefaultEngine, node.Engines.Names())
+	if err != nil {
+		return "none: " + err.Error()
+	}
+	return choice.Engine + " (" + choice.Reason + ")"
 }
 
 // Update changes the limits of the pod's cgroup.
