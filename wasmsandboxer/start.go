@@ -179,7 +179,7 @@ func makeFIFO(path string) (*os.File, error) {
 func (p *pod) adopt(h *proc.Handle, conn *net.UnixConn) {
 	service := host.New(p.s.config.Node, host.Pod{
 		ID: p.r.ID, Namespace: p.r.Namespace, Root: p.path(rootName), Scratch: p.path(scratchName), Notes: p.path(notesName),
-		UID: p.record.UID, NetNS: p.r.NetNS, Annotations: p.r.Annotations,
+		UID: p.record.UID, NetNS: p.r.NetNS, Group: p.group, Annotations: p.r.Annotations,
 		RuntimeHandler: p.r.RuntimeHandler, Config: p.r.Config,
 	})
 	p.mu.Lock()

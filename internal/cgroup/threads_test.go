@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -178,7 +179,8 @@ func TestThreadsQuota(t *testing.T) {
 // spin keeps a thread busy in the group, until end.
 func spin(t *testing.T, threads *Threads) (used func() time.Duration, end func()) {
 	t.Helper()
-	tid, stop, done := make(chan int), make(chan struct{}), make(chan struct{})
+	tid, done := make(chan int), make(chan struct{})
+	var stop atomic.Bool
 	var err error
 	go thread.Throwaway(func() {
 		defer close(done)
@@ -186,12 +188,7 @@ func spin(t *testing.T, threads *Threads) (used func() time.Duration, end func()
 			err = join(threads)
 		}
 		tid <- unix.Gettid()
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
+		for !stop.Load() {
 		}
 	})
 	id := <-tid
@@ -202,7 +199,7 @@ func spin(t *testing.T, threads *Threads) (used func() time.Duration, end func()
 			check(t, unix.ClockGettime(int32(^id<<3|perThread), &ts))
 			return time.Duration(ts.Nano())
 		}, func() {
-			close(stop)
+			stop.Store(true)
 			<-done
 		}
 }

@@ -7,6 +7,8 @@ type Entry struct {
 	hostapi.Module
 	// Cached says that the module had been compiled before.
 	Cached bool `json:"cached"`
+	// CPU says how its CPU limits hold; empty if it has none.
+	CPU string `json:"cpu,omitempty"`
 	// Exit says how it ended, if that was not by itself.
 	Exit *End `json:"exit,omitempty"`
 }

@@ -27,15 +27,15 @@ func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any
 		s.drop(q.Container, c)
 		return nil, nil, err
 	}
-	if err := s.unmount(q.Container); err != nil { // of an earlier try
+	if err := s.clear(ctx, q.Container); err != nil { // of an earlier try
 		return nil, nil, err
 	}
 	b := &bundle{}
 	defer func() {
 		if err != nil {
 			b.close()
-			if uerr := s.unmount(q.Container); uerr != nil {
-				log.G(ctx).WithError(uerr).Warn("files of a container that failed stay until the pod is removed")
+			if cerr := s.clear(ctx, q.Container); cerr != nil {
+				log.G(ctx).WithError(cerr).Warn("what a container had that failed stays until the pod is removed")
 			}
 			s.drop(q.Container, c)
 		}
@@ -64,14 +64,22 @@ func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any
 		b.add(hostapi.RoleMessage, files.message)
 		files.message = nil
 	}
+	cpu, ok, err := s.limitCPU(b, rec)
+	if err != nil {
+		return nil, nil, err
+	}
+	notes := files.notes
+	if !ok {
+		notes = append(notes, cpu)
+	}
 	c.record = rec
-	if err := s.note(q.Container, func(e *Entry) { *e = Entry{Module: *module, Cached: cached} }); err != nil {
+	if err := s.note(q.Container, func(e *Entry) { *e = Entry{Module: *module, Cached: cached, CPU: cpu} }); err != nil {
 		return nil, nil, err
 	}
 	return &hostapi.PrepareReply{
 		Roles: b.roles, Module: *module, Args: p.Args, Env: environment(p.Env, p.Cwd),
 		Rootfs: rootfsInTask(q.Container), Preopens: files.preopens,
-		MemoryLimit: memoryLimit(rec), Notes: files.notes,
+		MemoryLimit: memoryLimit(rec), Notes: notes,
 	}, b.files, nil
 }
 

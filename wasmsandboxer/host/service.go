@@ -14,6 +14,7 @@ import (
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"blazar/engines"
+	"blazar/internal/cgroup"
 	ociwasm "blazar/oci-wasm"
 	"blazar/wasmsandboxer/hostapi"
 	"blazar/wasmsandboxer/podspec"
@@ -56,7 +57,9 @@ type Pod struct {
 	// UID is the pod's user and group.
 	UID uint32
 	// NetNS is the path of the pod's network namespace, empty for the host's.
-	NetNS          string
+	NetNS string
+	// Group is the pod's cgroup, nil if it has none.
+	Group          *cgroup.Group
 	Annotations    map[string]string
 	RuntimeHandler string
 	Config         *runtime.PodSandboxConfig
@@ -119,6 +122,12 @@ func (s *Service) Handle(ctx context.Context, method string, body []byte) (any, 
 			return nil, nil, err
 		}
 		return s.exec(ctx, &q)
+	case hostapi.MethodUpdate:
+		var q hostapi.UpdateRequest
+		if err := hostapi.Decode(body, &q); err != nil {
+			return nil, nil, err
+		}
+		return s.update(ctx, &q)
 	case hostapi.MethodRemove:
 		var q hostapi.RemoveRequest
 		if err := hostapi.Decode(body, &q); err != nil {
@@ -223,18 +232,24 @@ func (s *Service) containerDir(id string) string {
 	return filepath.Join(s.pod.Root, containersDir, id)
 }
 
-// remove takes a container's files away; that there are none is no error.
+// remove takes a container's files and its cgroup away; that there are none is no
+// error.
 func (s *Service) remove(ctx context.Context, id string) error {
 	c, leave, err := s.enter(ctx, id)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	if err := s.unmount(id); err != nil {
+	if err := s.clear(ctx, id); err != nil {
 		return err
 	}
 	s.drop(id, c)
 	return nil
+}
+
+// clear removes what a container has on the host.
+func (s *Service) clear(ctx context.Context, id string) error {
+	return errors.Join(s.unmount(id), s.removeThreads(ctx, id))
 }
 
 func (s *Service) unmount(id string) error {

@@ -19,6 +19,9 @@ const (
 	// MethodExec does the same for one more process of a prepared container:
 	// ExecRequest, ExecReply.
 	MethodExec = "exec"
+	// MethodUpdate sets the CPU limits that a container has by now, and says how they
+	// hold: UpdateRequest, UpdateReply.
+	MethodUpdate = "update"
 	// MethodRemove takes a container's files away: RemoveRequest, no reply.
 	MethodRemove = "remove"
 	// MethodReport tells how a process ended that did not end by itself, for whoever
@@ -38,6 +41,11 @@ const (
 	RoleTTY = "tty"
 	// RoleListener is a listening socket in the pod's network.
 	RoleListener = "listener"
+	// RoleThreads is a file that a thread of the container writes "0" to, or its id, to
+	// be held to the container's CPU limits; there may be several. RoleThrottling tells
+	// how often it was held up: the kernel's cpu.stat.
+	RoleThreads    = "threads"
+	RoleThrottling = "throttling"
 	// RoleMessage is the file that takes the container's last words.
 	RoleMessage = "message"
 )
@@ -129,6 +137,34 @@ type ExecRequest struct {
 type ExecReply struct {
 	Roles  []string `json:"roles,omitempty"`
 	Module Module   `json:"module"`
+}
+
+// UpdateRequest names a container whose limits were changed.
+type UpdateRequest struct {
+	Container string `json:"container"`
+	// CPU are the limits that the wasm-task was told. Those of containerd's record of
+	// the container count: without these there, the update is refused.
+	CPU CPU `json:"cpu"`
+}
+
+// CPU are linux.resources.cpu of a container, as far as they mean something for its
+// threads; zero where nothing is said.
+type CPU struct {
+	Shares uint64 `json:"shares,omitempty"`
+	// Quota is per Period, both in microseconds; negative without a limit.
+	Quota  int64  `json:"quota,omitempty"`
+	Period uint64 `json:"period,omitempty"`
+	// CPUs and Mems are lists as "0-3,5".
+	CPUs string `json:"cpus,omitempty"`
+	Mems string `json:"mems,omitempty"`
+}
+
+// UpdateReply comes with the files of the container's threads, if they have limits
+// of their own.
+type UpdateReply struct {
+	Roles []string `json:"roles,omitempty"`
+	// Notes go to the log.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // RemoveRequest names the container to take away.

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"blazar/sandbox/task"
 	"blazar/wasmsandboxer/hostapi"
@@ -32,7 +31,11 @@ type container struct {
 	prepared *hostapi.PrepareReply
 	limit    atomic.Uint64 // of the linear memory, in bytes
 	usage    *usage
+	threads  *threads
 	oom      chan struct{}
+	updating chan struct{} // holds one token: who has it may change limits
+
+	deleted bool // guarded by updating
 
 	mu    sync.Mutex // guards the fields below
 	over  bool       // the first process has ended, oom is closed
@@ -50,7 +53,10 @@ var (
 )
 
 func newContainer(r *Runtime, id string, p *hostapi.PrepareReply) *container {
-	c := &container{rt: r, id: id, prepared: p, usage: newUsage(), oom: make(chan struct{}, 1), execs: map[*process]struct{}{}}
+	c := &container{
+		rt: r, id: id, prepared: p, usage: newUsage(), threads: &threads{},
+		oom: make(chan struct{}, 1), updating: make(chan struct{}, 1), execs: map[*process]struct{}{},
+	}
 	c.limit.Store(p.MemoryLimit)
 	return c
 }
@@ -61,10 +67,13 @@ func (c *container) init(ctx context.Context, files []*os.File) error {
 	if err != nil {
 		return err
 	}
+	c.threads.replace(s.threads)
+	s.threads = threadFiles{}
 	c.process, err = newProcess(ctx, c, processConfig{
 		module: c.prepared.Module, args: c.prepared.Args, env: c.prepared.Env, streams: s,
 	})
 	if err != nil {
+		c.threads.replace(threadFiles{})
 		return err
 	}
 	c.ended = c.end
@@ -89,6 +98,12 @@ func (c *container) addExec(x *process) error {
 	defer c.mu.Unlock()
 	if c.over {
 		return fmt.Errorf("container %s is not running: %w", c.id, errdefs.ErrFailedPrecondition)
+	}
+	// The limit may be another one than when x was made.
+	if limit := c.limit.Load(); limit != x.config.limit {
+		if err := setMemoryLimit(x, limit); err != nil {
+			return err
+		}
 	}
 	c.execs[x] = struct{}{}
 	return nil
@@ -139,7 +154,14 @@ func (c *container) Delete(ctx context.Context) error {
 	if err := c.process.Delete(ctx); err != nil {
 		return err
 	}
-	_, err := c.rt.host.Call(ctx, hostapi.MethodRemove, &hostapi.RemoveRequest{Container: c.id}, nil)
+	release, err := c.changing(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	c.deleted = true // an update would make again what is taken away now
+	c.threads.replace(threadFiles{})
+	_, err = c.rt.host.Call(ctx, hostapi.MethodRemove, &hostapi.RemoveRequest{Container: c.id}, nil)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return nil
 	}
@@ -153,36 +175,6 @@ func (c *container) Pids(context.Context) ([]uint32, error) {
 
 // OOM yields when the guest ended over its memory limit.
 func (c *container) OOM() <-chan struct{} { return c.oom }
-
-// memoryLimiter is an engine's instance that can move its limit while it runs.
-type memoryLimiter interface {
-	SetMemoryLimit(bytes uint64) error
-}
-
-// Update moves the memory limit, for the running guest where its engine can. CPU
-// is limited by the pod's cgroup alone, hence nothing to do for it.
-func (c *container) Update(_ context.Context, r *specs.LinuxResources, _ map[string]string) error {
-	if r == nil || r.Memory == nil || r.Memory.Limit == nil {
-		return nil
-	}
-	var limit uint64
-	if l := *r.Memory.Limit; l > 0 {
-		limit = uint64(l)
-	}
-	if limit == c.limit.Load() {
-		return nil
-	}
-	m, ok := c.instance.(memoryLimiter)
-	if !ok {
-		return fmt.Errorf("container %s: engine %s cannot change the memory limit of a running guest: %w",
-			c.id, c.config.module.Engine, errdefs.ErrNotImplemented)
-	}
-	if err := m.SetMemoryLimit(limit); err != nil {
-		return fmt.Errorf("container %s: %w", c.id, err)
-	}
-	c.limit.Store(limit)
-	return nil
-}
 
 // withCwd tells the guest its working directory the only way preview 1 has: the
 // variable that Go's runtime and others read.

@@ -23,6 +23,7 @@ type processConfig struct {
 	module    hostapi.Module
 	args, env []string
 	streams   *streams
+	limit     uint64 // of the linear memory, in bytes, that the instance was made with
 }
 
 // process is one run of a module: a container's first or an exec.
@@ -70,8 +71,9 @@ func newProcess(ctx context.Context, c *container, config processConfig) (_ *pro
 	if err := p.makeSystem(); err != nil {
 		return nil, err
 	}
+	p.config.limit = c.limit.Load()
 	p.instance, err = p.module.New(ctx, engines.Config{
-		System: p.system, Entry: config.module.Entry, MemoryLimit: c.limit.Load(),
+		System: p.system, Entry: config.module.Entry, MemoryLimit: p.config.limit,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", config.module.Name, err)
@@ -113,6 +115,12 @@ func (p *process) Start(context.Context) (uint32, error) {
 	if p.signal != 0 {
 		return 0, fmt.Errorf("killed before it was started: %w", errdefs.ErrFailedPrecondition)
 	}
+	ready, proceed := make(chan error), make(chan struct{})
+	defer close(proceed)
+	go p.run(ready, proceed) // Wait and Delete wait for it, once started is set
+	if err := <-ready; err != nil {
+		return 0, err
+	}
 	if err := p.begin(); err != nil {
 		return 0, err
 	}
@@ -120,18 +128,26 @@ func (p *process) Start(context.Context) (uint32, error) {
 	if p.terminal != nil {
 		p.terminal.start()
 	}
-	go p.run() // Wait and Delete wait for it
 	return p.c.rt.hello.Pid, nil
 }
 
-// run is the life of the guest. The goroutine ends locked, so that its thread ends
-// with it: thread attributes that the guest's container set go nowhere else.
-func (p *process) run() {
+// run is the life of the guest, on a thread that is held to the container's limits
+// first; Start decides between ready and proceed. The goroutine ends locked, so that
+// its thread ends with it: what the thread was held to holds nobody else.
+func (p *process) run(ready chan<- error, proceed <-chan struct{}) {
 	runtime.LockOSThread()
 	leave := p.c.usage.enter(p.memory)
+	err := p.c.threads.enter()
+	ready <- err
+	<-proceed
+	if err != nil || !p.isStarted() {
+		leave()
+		return
+	}
 	exit := p.instance.Run()
 	leave()
-	p.finish(p.outcome(exit))
+	status, lastWords := p.outcome(exit)
+	go p.finish(status, lastWords) // at full speed, whatever the guest's limits; Wait and Delete wait for it
 }
 
 func (p *process) memory() uint64 {

@@ -17,6 +17,7 @@ type streams struct {
 	tty                   *os.File // the guest's side
 	message               *os.File // takes the last words
 	listeners             []*os.File
+	threads               threadFiles
 }
 
 // takeStreams sorts files by their roles; on an error it has closed them.
@@ -37,6 +38,10 @@ func takeStreams(roles []string, files []*os.File) (*streams, error) {
 		switch {
 		case role == hostapi.RoleListener:
 			s.listeners = append(s.listeners, files[i])
+		case role == hostapi.RoleThreads:
+			s.threads.enter = append(s.threads.enter, files[i])
+		case role == hostapi.RoleThrottling && s.threads.throttling == nil:
+			s.threads.throttling = files[i]
 		case p != nil && *p == nil:
 			*p = files[i]
 		default:
@@ -52,6 +57,7 @@ func (s *streams) close() {
 			_ = f.Close() // closing twice is harmless
 		}
 	}
+	s.threads.close()
 }
 
 // tell writes text where a person looks for it, without ever blocking for long:

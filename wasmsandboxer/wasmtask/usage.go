@@ -37,6 +37,15 @@ func (u *usage) enter(memory func() uint64) (leave func()) {
 	}
 }
 
+// each calls fn with the id of every thread that runs, none of which ends meanwhile.
+func (u *usage) each(fn func(tid int)) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for tid := range u.running {
+		fn(tid)
+	}
+}
+
 // read is the CPU time so far, and the linear memory and number of threads now.
 func (u *usage) read() (cpu time.Duration, memory uint64, threads int) {
 	u.mu.Lock()

@@ -34,6 +34,7 @@ var commands = map[string]func(args []string) error{
 	"ls":    ls,
 	"serve": serve,
 	"leak":  leak,
+	"grow":  grow,
 	"both":  both,
 	"wait":  wait,
 }
@@ -121,6 +122,35 @@ func leak([]string) error {
 			fmt.Println("MiB:", len(kept))
 		}
 	}
+}
+
+// grow takes so many MiB of memory, waits for a file and takes so many more.
+func grow(args []string) error {
+	var kept [][]byte
+	take := func(mib string) error {
+		n, err := strconv.Atoi(mib)
+		for range n {
+			b := make([]byte, 1<<20)
+			b[0] = 1
+			kept = append(kept, b)
+		}
+		fmt.Println("MiB:", len(kept))
+		return err
+	}
+	if err := take(args[0]); err != nil {
+		return err
+	}
+	for {
+		if _, err := os.Stat(args[1]); err == nil {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err := take(args[2]); err != nil {
+		return err
+	}
+	time.Sleep(time.Hour)
+	return nil
 }
 
 func both([]string) error {
