@@ -1,4 +1,5 @@
-/* The programs that the suite of sandboxes wants to run; see sandboxtest.Program. */
+/* The programs that the suite of sandboxes wants to run (see sandboxtest.Program), one
+ * that traps, and one that takes memory until there is none. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,12 @@ int main(int argc, char **argv) {
 	if (!strcmp(what, "spin"))
 		for (volatile uint64_t i = 0;; i++)
 			;
+	if (!strcmp(what, "trap"))
+		__builtin_trap();
+	if (!strcmp(what, "leak"))
+		for (volatile char *p;;)
+			if ((p = malloc(1 << 20)))
+				p[0] = 1;
 	fprintf(stderr, "unknown program %s\n", what);
 	return 99;
 }

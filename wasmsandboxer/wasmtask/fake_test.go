@@ -1,0 +1,225 @@
+package wasmtask
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"blazar/sandbox/task"
+	"blazar/wasmsandboxer/hostapi"
+)
+
+// fakeHost answers like a daemon, with pipes for FIFOs.
+type fakeHost struct {
+	t      *testing.T
+	rootfs string
+	reply  hostapi.PrepareReply
+	pty    bool
+
+	mu             sync.Mutex // guards the fields below
+	stdin          *os.File
+	stdout, stderr *os.File
+	master         *os.File
+	reports        []hostapi.ReportRequest
+	removed        []string
+}
+
+func (h *fakeHost) Call(_ context.Context, method string, body, reply any) ([]*os.File, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch method {
+	case hostapi.MethodPrepare:
+		r := h.reply
+		files, roles := h.files()
+		r.Roles = roles
+		return files, copyJSON(r, reply)
+	case hostapi.MethodExec:
+		files, roles := h.files()
+		return files, copyJSON(hostapi.ExecReply{Roles: roles, Module: h.reply.Module}, reply)
+	case hostapi.MethodReport:
+		h.reports = append(h.reports, *body.(*hostapi.ReportRequest))
+		return nil, nil
+	case hostapi.MethodRemove:
+		h.removed = append(h.removed, body.(*hostapi.RemoveRequest).Container)
+		return nil, nil
+	}
+	return nil, fmt.Errorf("%s: %w", method, errdefs.ErrNotImplemented)
+}
+
+func copyJSON(from, to any) error {
+	b, err := json.Marshal(from)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, to)
+}
+
+// files makes the stdio of one process; the test has the other ends.
+func (h *fakeHost) files() (files []*os.File, roles []string) {
+	h.t.Helper()
+	add := func(role string, f *os.File) {
+		roles, files = append(roles, role), append(files, f)
+	}
+	in, inW := h.pipe()
+	outR, out := h.pipe()
+	h.stdin, h.stdout = inW, outR
+	add(hostapi.RoleStdin, in)
+	add(hostapi.RoleStdout, out)
+	if h.pty {
+		m, s := openTerminal(h.t)
+		h.master = m
+		add(hostapi.RolePTY, m)
+		add(hostapi.RoleTTY, s)
+		return files, roles
+	}
+	errR, errs := h.pipe()
+	h.stderr = errR
+	add(hostapi.RoleStderr, errs)
+	return files, roles
+}
+
+func (h *fakeHost) pipe() (r, w *os.File) {
+	h.t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { _, _ = r.Close(), w.Close() })
+	return r, w
+}
+
+func openTerminal(t *testing.T) (master, slave *os.File) {
+	t.Helper()
+	m, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetPointerInt(m, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(m, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := unix.Open(fmt.Sprint("/dev/pts/", n), unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(m), "master"), os.NewFile(uintptr(s), "slave")
+}
+
+// read is everything that a process wrote, to the end.
+func read(t *testing.T, f *os.File) string {
+	t.Helper()
+	if err := f.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatalf("after %q: %v", b, err)
+	}
+	return string(b)
+}
+
+// readUntil reads until text has come.
+func readUntil(t *testing.T, f *os.File, text string) {
+	t.Helper()
+	if err := f.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	var got []byte
+	buf := make([]byte, 256)
+	for len(got) < len(text) || string(got[len(got)-len(text):]) != text {
+		n, err := f.Read(buf[:1])
+		if err != nil {
+			t.Fatalf("after %q: %v", got, err)
+		}
+		got = append(got, buf[:n]...)
+	}
+}
+
+// newHost is a host whose container runs args.
+func newHost(t *testing.T, args ...string) *fakeHost {
+	t.Helper()
+	rootfs := t.TempDir()
+	if err := os.Mkdir(filepath.Join(rootfs, "data"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return &fakeHost{t: t, rootfs: rootfs, reply: hostapi.PrepareReply{
+		Module: hostapi.Module{Engine: "wazero", Artifact: artifact, Entry: "_start", Name: "/guest.wasm"},
+		Args:   append([]string{"/guest.wasm"}, args...), Rootfs: rootfs, Preopens: []hostapi.Preopen{{Guest: "/"}},
+	}}
+}
+
+// create makes the container; it is deleted with the test.
+func create(t *testing.T, h *fakeHost) task.Container {
+	t.Helper()
+	r := New(h, registry(), hostapi.Hello{Pid: 4711})
+	c, err := r.Create(t.Context(), &task.CreateRequest{ID: "c"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Delete(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if len(r.modules.loaded) > 0 {
+			t.Errorf("%d modules stay loaded", len(r.modules.loaded))
+		}
+	})
+	return c
+}
+
+func start(t *testing.T, p task.Process) {
+	t.Helper()
+	if pid, err := p.Start(t.Context()); err != nil || pid != 4711 {
+		t.Fatalf("pid %d, %v", pid, err)
+	}
+}
+
+func wait(t *testing.T, p task.Process) uint32 {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	e, err := p.Wait(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e.Status
+}
+
+func kill(t *testing.T, p task.Process, s syscall.Signal) {
+	t.Helper()
+	if err := p.Kill(t.Context(), s, false); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func execOf(t *testing.T, c task.Container, args ...string) task.Process {
+	t.Helper()
+	x, err := c.Exec(t.Context(), &task.ExecRequest{ID: "x", Process: &specs.Process{Args: append([]string{"/guest.wasm"}, args...)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := x.Delete(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return x
+}
+
+func (h *fakeHost) hello() hostapi.Hello { return hostapi.Hello{Pid: 4711} }
+
+func hostPreopen(guest string) hostapi.Preopen { return hostapi.Preopen{Guest: guest} }
