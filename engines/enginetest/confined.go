@@ -54,8 +54,9 @@ const (
 
 // RunConfined runs guests in a process that is confined as a pod is: without
 // privileges, below a seccomp filter, with nothing of the host but the artifacts. The
-// process is the test binary itself, whose TestMain calls ConfinedMain first.
-func RunConfined(t *testing.T, e engines.Engine) {
+// process is the test binary itself, whose TestMain calls ConfinedMain first, with
+// the environment env.
+func RunConfined(t *testing.T, e engines.Engine, env ...string) {
 	testneeds.Root(t)
 	root := filepath.Join(t.TempDir(), "root")
 	check(t, os.Mkdir(root, 0o755))
@@ -71,7 +72,7 @@ func RunConfined(t *testing.T, e engines.Engine) {
 			check(t, os.Chmod(filepath.Dir(file), 0o755))
 		}
 	}
-	for name, got := range askConfined(t, root) {
+	for name, got := range askConfined(t, root, env) {
 		if want := confinedGuests[name].want; got != want {
 			t.Errorf("confined, the guest %s ended with %q, want %q", name, got, want)
 		}
@@ -79,14 +80,14 @@ func RunConfined(t *testing.T, e engines.Engine) {
 }
 
 // askConfined starts the confined process and returns how the guests ended in it.
-func askConfined(t *testing.T, root string) map[string]string {
+func askConfined(t *testing.T, root string, env []string) map[string]string {
 	filter, err := confine.Filter(confine.FilterOptions{})
 	check(t, err)
 	exe, err := os.Executable()
 	check(t, err)
 	p, err := confine.Start(t.Context(), confine.Config{
 		Binary: exe, Args: []string{"-test.run=^$"}, Root: root, UID: confinedUID, GID: confinedUID,
-		Filter: filter, Stderr: os.Stderr, Env: []string{"GOMAXPROCS=2"},
+		Filter: filter, Stderr: os.Stderr, Env: append([]string{"GOMAXPROCS=2"}, env...),
 	})
 	check(t, err)
 	defer func() {

@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"errors"
+	"flag"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -67,6 +68,9 @@ func testKillMany(t *testing.T, e engines.Engine) {
 	})
 }
 
+// soak is how long faults of all sorts go on side by side.
+var soak = flag.Duration("enginetest.soak", time.Second, "how long engines' faults go on beside panics")
+
 // testPanicsBesideTraps: faults of guests and nil dereferences of the program
 // around them at the same time, each ending where it belongs.
 func testPanicsBesideTraps(t *testing.T, e engines.Engine) {
@@ -75,7 +79,7 @@ func testPanicsBesideTraps(t *testing.T, e engines.Engine) {
 		load(t, e, trapping("boom", w.I32Const(1), w.I32Const(0), w.I32DivS, w.Drop)),
 		load(t, e, trapping("boom", w.Unreachable)),
 	}
-	end := time.Now().Add(time.Second)
+	end := time.Now().Add(*soak)
 	var traps, panics atomic.Int64
 	var all sync.WaitGroup
 	for _, m := range modules {
@@ -101,7 +105,7 @@ func testPanicsBesideTraps(t *testing.T, e engines.Engine) {
 			}
 		})
 	}
-	within(t, 60*time.Second, "panics beside traps", all.Wait)
+	within(t, *soak+60*time.Second, "panics beside traps", all.Wait)
 	t.Logf("%d traps beside %d panics", traps.Load(), panics.Load())
 	if traps.Load() == 0 || panics.Load() == 0 {
 		t.Error("one side never ran")
