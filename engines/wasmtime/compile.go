@@ -89,8 +89,8 @@ func newPrepared(module []byte) (prepared, error) {
 }
 
 // lacking finds Wasmtime's texts for what is switched off, all of crate wasmparser:
-// "threads must be enabled", "SIMD support is not enabled", "requires the gc proposal".
-var lacking = regexp.MustCompile(`must be enabled|not enabled|is disabled|requires the [a-z-]+ proposal|support is disabled`)
+// "threads must be enabled", "SIMD support is not enabled", "without the gc feature".
+var lacking = regexp.MustCompile(`must be enabled|not enabled|is disabled|requires the [a-z-]+ proposal|support is disabled|without the [a-z-]+ feature`)
 
 // compile compiles module into a new file.
 func (e *engine) compile(module []byte, path string) error {
