@@ -3,6 +3,8 @@ package precompile
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -120,12 +122,21 @@ func (w *Watcher) list(ctx context.Context, namespace string, m memo) {
 	if err != nil && ctx.Err() == nil {
 		log.G(ctx).WithError(err).Debug("images are not listed") // the connection's end is told elsewhere
 	}
+	// CRI gives each image its id as a second name, which says less in the log.
+	slices.SortStableFunc(all, func(a, b Image) int { return isID(a.Name) - isID(b.Name) })
 	for _, image := range all {
 		if ctx.Err() != nil {
 			return
 		}
 		w.compile(ctx, image, m)
 	}
+}
+
+func isID(name string) int {
+	if strings.HasPrefix(name, "sha256:") {
+		return 1
+	}
+	return 0
 }
 
 func (w *Watcher) appeared(ctx context.Context, i item, m memo) {
