@@ -2,8 +2,10 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -150,6 +152,60 @@ func (s *Service) update(ctx context.Context, q *hostapi.UpdateRequest) (_ any, 
 		reply.Notes = []string{text}
 	}
 	return reply, b.files, nil
+}
+
+// PodResized sets the CPU limits of the pod's containers again, after those of the
+// pod were changed: v1 refuses a container more than its pod has, so that what it
+// was refused then may be possible now.
+func (s *Service) PodResized(ctx context.Context) error {
+	s.mu.Lock()
+	ids := slices.Clone(s.history.order)
+	s.mu.Unlock()
+	var errs []error
+	for _, id := range ids {
+		if err := s.limitAgain(ctx, id); err != nil {
+			errs = append(errs, fmt.Errorf("container %s: %w", id, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// limitAgain sets the limits of a container that has a group; its threads are there.
+func (s *Service) limitAgain(ctx context.Context, id string) error {
+	t, err := s.threads(id)
+	if errdefs.IsNotImplemented(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	files, err := t.Files()
+	closeFiles(files)
+	if errdefs.IsNotFound(err) {
+		return nil // it has none, or is gone
+	}
+	if err != nil {
+		return err
+	}
+	c, leave, err := s.enter(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	rec, err := s.lookup(ctx, id)
+	if err != nil {
+		if c.record == nil {
+			s.drop(id, c)
+		}
+		return err
+	}
+	b := &bundle{}
+	defer b.close()
+	text, _, err := s.limitCPU(b, rec)
+	if err != nil {
+		return err
+	}
+	return s.note(id, func(e *Entry) { e.CPU = text })
 }
 
 // removeThreads takes the group of the container's threads away, if it has one.

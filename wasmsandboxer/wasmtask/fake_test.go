@@ -26,6 +26,10 @@ type fakeHost struct {
 	rootfs string
 	reply  hostapi.PrepareReply
 	pty    bool
+	// threads are the files of the container's group, which prepare and update send.
+	threads func() []*os.File
+	// update refuses an update.
+	update func(hostapi.UpdateRequest) error
 
 	mu             sync.Mutex // guards the fields below
 	stdin          *os.File
@@ -42,8 +46,17 @@ func (h *fakeHost) Call(_ context.Context, method string, body, reply any) ([]*o
 	case hostapi.MethodPrepare:
 		r := h.reply
 		files, roles := h.files()
-		r.Roles = roles
-		return files, copyJSON(r, reply)
+		group, more := h.group()
+		r.Roles = append(roles, more...)
+		return append(files, group...), copyJSON(r, reply)
+	case hostapi.MethodUpdate:
+		if h.update != nil {
+			if err := h.update(*body.(*hostapi.UpdateRequest)); err != nil {
+				return nil, err
+			}
+		}
+		files, roles := h.group()
+		return files, copyJSON(hostapi.UpdateReply{Roles: roles}, reply)
 	case hostapi.MethodExec:
 		files, roles := h.files()
 		return files, copyJSON(hostapi.ExecReply{Roles: roles, Module: h.reply.Module}, reply)
@@ -63,6 +76,19 @@ func copyJSON(from, to any) error {
 		return err
 	}
 	return json.Unmarshal(b, to)
+}
+
+// group is the group of the container's threads, if it has one: files to enter it,
+// then cpu.stat.
+func (h *fakeHost) group() (files []*os.File, roles []string) {
+	if h.threads == nil {
+		return nil, nil
+	}
+	files = h.threads()
+	for range files[1:] {
+		roles = append(roles, hostapi.RoleThreads)
+	}
+	return files, append(roles, hostapi.RoleThrottling)
 }
 
 // files makes the stdio of one process; the test has the other ends.
