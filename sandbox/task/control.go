@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/containerd/errdefs"
+	"github.com/containerd/log"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -30,8 +31,12 @@ func (p *process) kill(ctx context.Context, signal syscall.Signal, all bool) err
 		case p.early && now < stopped:
 			now = running
 		case now == created:
-			defer p.mu.Unlock()
-			return p.killCreated(signal)
+			err := p.killCreated(signal)
+			p.mu.Unlock()
+			if err == nil {
+				p.letGo(ctx)
+			}
+			return err
 		case now == starting && signal == syscall.SIGKILL:
 			p.killed = true
 			p.stop()
@@ -81,6 +86,16 @@ func (p *process) killCreated(signal syscall.Signal) error {
 		ExitedAt:    timestamppb.New(p.exit.At),
 	})
 	return nil
+}
+
+// letGo lets the runtime close what it holds of a container that will not be started.
+// containerd's recovery kills a container that it finds created, and deletes it only
+// when the readers of its output have seen the end (client/task.go, Delete).
+func (p *process) letGo(ctx context.Context) {
+	err := guard(ctx, "kill", func() error { return p.impl.Kill(ctx, syscall.SIGKILL, false) })
+	if err != nil && !errdefs.IsNotFound(err) {
+		log.G(ctx).WithError(err).WithField("container_id", p.container.id).Warn("a container that was never started keeps its stdio")
+	}
 }
 
 // pause freezes a running container.

@@ -79,6 +79,27 @@ func TestCreateCallerGoes(t *testing.T) {
 	s.must(s.delete(s.call(), "left"))
 }
 
+// A container that is killed before its start is let go of at once: containerd deletes
+// it only when its output has come to an end.
+func TestKillBeforeStart(t *testing.T) {
+	s := serve(t, Options{})
+	s.create("early")
+	p := s.get("early")
+	s.must(s.kill(s.call(), "early"))
+	if !isClosed(p.ended) {
+		t.Error("the runtime was not told, and keeps the stdio")
+	}
+	if st := s.state("early"); st != taskapi.Status_STOPPED {
+		t.Errorf("state %v", st)
+	}
+	_, err := s.client.Start(s.call(), &taskapi.StartRequest{Id: "early"})
+	s.is("Start of what was killed", err, errdefs.IsFailedPrecondition)
+	s.must(s.delete(s.call(), "early"))
+	if !isClosed(p.deleted) {
+		t.Error("the runtime did not delete it")
+	}
+}
+
 // A Start that hangs can be looked at and ended.
 func TestStartHangs(t *testing.T) {
 	s := serve(t, Options{})
