@@ -44,9 +44,6 @@ func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any
 	if err := choose.Isolation(); err != nil {
 		return nil, nil, err
 	}
-	if err := s.openStdio(ctx, b, q.Container, q.Stdio); err != nil {
-		return nil, nil, err
-	}
 	files, err := s.mountFiles(ctx, rec)
 	if err != nil {
 		return nil, nil, err
@@ -58,6 +55,11 @@ func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any
 		return nil, nil, err
 	}
 	if err := s.listen(b, rec); err != nil {
+		return nil, nil, err
+	}
+	// Last of what can fail: containerd asks a second time after a refusal, when
+	// nobody reads the output any more.
+	if err := s.openStdio(ctx, b, q.Container, q.Stdio); err != nil {
 		return nil, nil, err
 	}
 	if files.message != nil {
@@ -109,11 +111,11 @@ func (s *Service) exec(ctx context.Context, q *hostapi.ExecRequest) (_ any, _ []
 			b.close()
 		}
 	}()
-	if err := s.openStdio(ctx, b, q.Container, q.Stdio); err != nil {
-		return nil, nil, err
-	}
 	module, _, err := s.findModule(ctx, c.record, files, q.Command, q.Cwd, []string{"PATH=" + q.SearchPath})
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.openStdio(ctx, b, q.Container, q.Stdio); err != nil {
 		return nil, nil, err
 	}
 	return &hostapi.ExecReply{Roles: b.roles, Module: *module}, b.files, nil
