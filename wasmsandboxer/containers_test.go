@@ -88,6 +88,15 @@ type events struct {
 
 var _ host.Forwarder = (*events)(nil)
 
+// forwarded are the events of all tests.
+var forwarded events
+
+func (e *events) count(topic string) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.all[topic]
+}
+
 func (e *events) Forward(_ context.Context, _, topic, _ string, _ []byte) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -75,24 +75,30 @@ func (p *pod) engine() string {
 	return choice.Engine + " (" + choice.Reason + ")"
 }
 
-// Update changes the limits of the pod's cgroup.
+// Update changes the limits of the pod's cgroup, and then those of its containers as
+// far as they hang on it.
 func (p *pod) Update(ctx context.Context, r *sandbox.Request) error {
 	p.mu.Lock()
-	p.r = r
-	g := p.group
+	p.linux = r.Config.GetLinux()
+	g, service, limits := p.group, p.service, p.resources()
 	p.mu.Unlock()
-	if g == nil {
+	if g == nil || limits == nil {
 		return nil // Start makes it with the new limits
 	}
-	return g.Update(ctx, p.resources())
+	if err := g.Update(ctx, limits); err != nil {
+		return err
+	}
+	if service == nil {
+		return nil
+	}
+	return service.PodResized(ctx)
 }
 
 // resources are the limits of the pod's cgroup: what its containers may use in all,
 // and what the pod itself costs, so that a guest over its own limit ends by its
-// engine, with a reason, and not by the kernel.
+// engine, with a reason, and not by the kernel. p.mu is held.
 func (p *pod) resources() *specs.LinuxResources {
-	linux := p.r.Config.GetLinux()
-	r, over := linux.GetResources(), linux.GetOverhead()
+	r, over := p.linux.GetResources(), p.linux.GetOverhead()
 	if r == nil {
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/containerd/log"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"blazar/internal/cgroup"
 	"blazar/internal/proc"
@@ -30,9 +31,10 @@ type record struct {
 // pod is one wasm pod. The shell serializes Start, Stop and Delete.
 type pod struct {
 	s *Sandboxer
+	r *sandbox.Request
 
-	mu       sync.Mutex // guards the fields below
-	r        *sandbox.Request
+	mu       sync.Mutex                 // guards the fields below
+	linux    *cri.LinuxPodSandboxConfig // with the limits as they are now
 	record   record
 	group    *cgroup.Group
 	process  *proc.Handle
@@ -56,7 +58,7 @@ type pod struct {
 var _ sandbox.Sandbox = (*pod)(nil)
 
 func newPod(s *Sandboxer, r *sandbox.Request, rec record) *pod {
-	p := &pod{s: s, r: r, record: rec, ended: make(chan struct{}), tail: &tail{}}
+	p := &pod{s: s, r: r, linux: r.Config.GetLinux(), record: rec, ended: make(chan struct{}), tail: &tail{}}
 	ctx := log.WithLogger(context.Background(), log.L.WithField("sandbox_id", r.ID))
 	p.ctx, p.cancel = context.WithCancel(ctx)
 	s.add(p)
@@ -144,6 +146,12 @@ func (p *pod) watch(h *proc.Handle) {
 		return // the daemon lets go of the pod
 	}
 	p.finish(p.explain(e))
+	p.mu.Lock()
+	service, oom := p.service, p.oom && !p.stopping
+	p.mu.Unlock()
+	if oom {
+		service.OutOfMemory(p.ctx)
+	}
 	p.cancel()
 }
 

@@ -86,7 +86,10 @@ func (p *pod) cgroupParent() string {
 
 // makeCgroup makes the pod's cgroup and records it.
 func (p *pod) makeCgroup(ctx context.Context) error {
-	g, err := cgroup.Create(ctx, p.cgroupParent(), p.r.ID, p.resources())
+	p.mu.Lock()
+	limits := p.resources()
+	p.mu.Unlock()
+	g, err := cgroup.Create(ctx, p.cgroupParent(), p.r.ID, limits)
 	if err != nil {
 		return fmt.Errorf("cgroup of the pod: %w", err)
 	}

@@ -119,7 +119,7 @@ func newSandboxer(t testing.TB, r *records, sockets, state string) (*wasmsandbox
 	must(err)
 	s, err := wasmsandboxer.New(wasmsandboxer.Config{
 		Node: &host.Node{
-			Containers: r, Engines: registry, Cache: cache, Events: &events{}, ContainerdState: state,
+			Containers: r, Engines: registry, Cache: cache, Events: &forwarded, ContainerdState: state,
 		},
 		Binary: built.task, Sockets: sockets, IDs: ids, LogLevel: "debug",
 	})

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/errdefs/pkg/errgrpc"
+	"github.com/containerd/log"
 	"github.com/containerd/ttrpc"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -75,6 +78,27 @@ func (s *Service) ownsContainer(ctx context.Context, id string) error {
 	}
 	_, err := s.lookup(ctx, id)
 	return err
+}
+
+// OutOfMemory tells containerd that the kernel ended the pod's process, and with it
+// every container, for want of memory.
+func (s *Service) OutOfMemory(ctx context.Context) {
+	prepared, err := os.ReadDir(filepath.Join(s.pod.Root, containersDir))
+	if err != nil {
+		log.G(ctx).WithError(err).Warn("containerd was not told that memory ran out")
+		return
+	}
+	for _, dir := range prepared {
+		id := dir.Name()
+		e := &eventstypes.TaskOOM{ContainerID: id}
+		value, err := proto.Marshal(e)
+		if err == nil {
+			err = s.node.Events.Forward(ctx, s.pod.Namespace, "/tasks/oom", string(e.ProtoReflect().Descriptor().FullName()), value)
+		}
+		if err != nil {
+			log.G(ctx).WithError(err).WithField("container_id", id).Warn("containerd was not told that memory ran out")
+		}
+	}
 }
 
 // ContainerdEvents forwards events over containerd's ttrpc socket. It connects at

@@ -109,15 +109,15 @@ func (s *Service) mountFiles(ctx context.Context, rec *Container) (_ *files, err
 
 // layersOf names what a root file system is made of, for memos.
 func layersOf(all []mnt.Mount) string {
-	for _, m := range all {
-		for _, o := range m.Options {
-			if l, ok := strings.CutPrefix(o, "lowerdir="); ok {
-				return l
-			}
-		}
-		return m.Source
+	if len(all) == 0 {
+		return ""
 	}
-	return ""
+	for _, o := range all[0].Options {
+		if l, ok := strings.CutPrefix(o, "lowerdir="); ok {
+			return l
+		}
+	}
+	return all[0].Source
 }
 
 // attach makes one mount and lets the guest know of it.

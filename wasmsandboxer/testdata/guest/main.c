@@ -6,6 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* taken is where the compiler must take the memory from. */
+static char *volatile taken;
+
 static int fill(long n) {
 	static unsigned char buf[251 * 64];
 	for (size_t i = 0; i < sizeof buf; i++)
@@ -67,9 +70,8 @@ int main(int argc, char **argv) {
 	if (!strcmp(what, "trap"))
 		__builtin_trap();
 	if (!strcmp(what, "leak"))
-		for (volatile char *p;;)
-			if ((p = malloc(1 << 20)))
-				p[0] = 1;
+		while ((taken = malloc(1 << 20)))
+			memset(taken, 1, 1 << 20);
 	fprintf(stderr, "unknown program %s\n", what);
 	return 99;
 }
