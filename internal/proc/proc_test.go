@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -64,20 +65,18 @@ func stranger(t testing.TB, command string) (pid int, reap func()) {
 	check(t, err)
 	pid, err = strconv.Atoi(strings.TrimSpace(line))
 	check(t, err)
-	reaped := false
-	reap = func() {
-		if reaped {
-			return
-		}
-		reaped = true
+	var once sync.Once
+	end := func() {
 		check(t, in.Close())
 		check(t, c.Wait())
 	}
 	t.Cleanup(func() {
-		_ = syscall.Kill(pid, syscall.SIGKILL) // not reaped yet, or gone
-		reap()
+		once.Do(func() {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // its own until it is reaped
+			end()
+		})
 	})
-	return pid, reap
+	return pid, func() { once.Do(end) }
 }
 
 func open(t testing.TB, pid int) *Handle {

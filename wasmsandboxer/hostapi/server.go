@@ -63,11 +63,14 @@ func Serve(ctx context.Context, c *net.UnixConn, h Handler) error {
 	}
 }
 
-func answer(ctx context.Context, c *conn, p *packet, h Handler) {
-	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
+func answer(serving context.Context, c *conn, p *packet, h Handler) {
+	ctx, cancel := context.WithTimeout(serving, RequestTimeout)
 	defer cancel()
 	reply, files, err := handle(ctx, h, p)
 	defer closeAll(files)
+	if err != nil && serving.Err() != nil {
+		return // cut short by this daemon's end: the wasm-task asks the next one
+	}
 	out := &packet{ID: p.ID}
 	if err == nil && reply != nil {
 		out.Body, err = json.Marshal(reply)
