@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -44,22 +43,11 @@ func (r Runner) Run(ctx context.Context, c Case) error {
 	if err != nil && !errors.As(err, &exit) {
 		return err
 	}
-	var problems []error
-	if code := cmd.ProcessState.ExitCode(); code != c.ExitCode {
-		problems = append(problems, fmt.Errorf("exit code %d, want %d; stderr: %s", code, c.ExitCode, stderr.String()))
-	}
-	for _, stream := range []struct {
-		name, got string
-		want      *string
-	}{{"stdout", stdout.String(), c.Stdout}, {"stderr", stderr.String(), c.Stderr}} {
-		if stream.want != nil && *stream.want != stream.got {
-			problems = append(problems, fmt.Errorf("%s is %q, want %q", stream.name, stream.got, *stream.want))
-		}
-	}
+	err = c.Check(cmd.ProcessState.ExitCode(), stdout.String(), stderr.String())
 	if ctx.Err() != nil {
-		problems = append(problems, fmt.Errorf("it took longer than %v", caseTimeout))
+		err = errors.Join(err, fmt.Errorf("it took longer than %v", caseTimeout))
 	}
-	return errors.Join(problems...)
+	return err
 }
 
 // arguments is the command line of a case, its fixtures copied.
@@ -68,12 +56,12 @@ func (r Runner) arguments(c Case) ([]string, error) {
 	for _, k := range slices.Sorted(maps.Keys(c.Env)) {
 		args = append(args, "--env", k+"="+c.Env[k])
 	}
-	if c.Root != "" {
+	if c.Fixtures() != "" {
 		dir, err := os.MkdirTemp(r.Scratch, strings.ReplaceAll(c.Name, "/", "-")+"-")
 		if err != nil {
 			return nil, err
 		}
-		if err := os.CopyFS(dir, os.DirFS(filepath.Join(filepath.Dir(c.Module), c.Root))); err != nil {
+		if err := os.CopyFS(dir, os.DirFS(c.Fixtures())); err != nil {
 			return nil, fmt.Errorf("copy the fixtures: %w", err)
 		}
 		args = append(args, "--dir", dir+":/")

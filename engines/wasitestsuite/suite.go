@@ -41,6 +41,33 @@ type Spec struct {
 	Operations []json.RawMessage `json:"operations"`
 }
 
+// Check compares how a run ended with what the case wants; the error says in what
+// way it failed.
+func (c *Case) Check(code int, stdout, stderr string) error {
+	var problems []error
+	if code != c.ExitCode {
+		problems = append(problems, fmt.Errorf("exit code %d, want %d; stderr: %s", code, c.ExitCode, stderr))
+	}
+	for _, stream := range []struct {
+		name, got string
+		want      *string
+	}{{"stdout", stdout, c.Stdout}, {"stderr", stderr, c.Stderr}} {
+		if stream.want != nil && *stream.want != stream.got {
+			problems = append(problems, fmt.Errorf("%s is %q, want %q", stream.name, stream.got, *stream.want))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// Fixtures is the directory that the guest gets as "/", empty without one. It is not
+// to be changed: a guest gets a copy.
+func (c *Case) Fixtures() string {
+	if c.Root == "" {
+		return ""
+	}
+	return filepath.Join(filepath.Dir(c.Module), c.Root)
+}
+
 // Cases finds the preview 1 cases below dir, whatever the folders above the
 // modules are called as long as the last one says so.
 func Cases(dir string) ([]Case, error) {

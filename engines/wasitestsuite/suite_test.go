@@ -1,8 +1,6 @@
 package wasitestsuite
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,27 +9,23 @@ import (
 	"time"
 )
 
-// tarball is where the suite is looked for when WASI_TESTSUITE does not name it:
-// beside the repository.
-const tarball = "shared/data/wasi-testsuite-p1.tar.gz"
-
-// cases is how many preview 1 cases the suite has.
-const cases = 72
-
 // TestSuite runs the suite and prints a table. BLAZAR names a binary to run
 // instead of one built from this tree.
 func TestSuite(t *testing.T) {
-	dir := suite(t)
+	dir, err := Find(moduleRoot(t), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
 	if dir == "" {
-		t.Logf("the WASI test suite is not present: set WASI_TESTSUITE to its directory or .tar.gz, or put it at ../%s", tarball)
+		t.Logf("the WASI test suite is not present: set WASI_TESTSUITE to its directory or .tar.gz, or put it at ../%s", Tarball)
 		return
 	}
 	all, err := Cases(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(all) < cases {
-		t.Errorf("%d cases, the suite has %d", len(all), cases)
+	if len(all) < Size {
+		t.Errorf("%d cases, the suite has %d", len(all), Size)
 	}
 	r := Runner{Blazar: blazar(t), Flags: []string{"--cache", filepath.Join(t.TempDir(), "cache")}, Scratch: t.TempDir()}
 	var table strings.Builder
@@ -51,29 +45,6 @@ func TestSuite(t *testing.T) {
 		})
 	}
 	t.Logf("%d of %d cases pass\n%s", passed, len(all), table.String())
-}
-
-// suite finds the suite's directory, unpacked where it is an archive, or "".
-func suite(t *testing.T) string {
-	where := os.Getenv("WASI_TESTSUITE")
-	if where == "" {
-		where = filepath.Join(moduleRoot(t), "..", tarball)
-		if _, err := os.Stat(where); errors.Is(err, fs.ErrNotExist) {
-			return ""
-		}
-	}
-	info, err := os.Stat(where)
-	if err != nil {
-		t.Fatalf("WASI_TESTSUITE: %v", err)
-	}
-	if info.IsDir() {
-		return where
-	}
-	dir := t.TempDir()
-	if err := Unpack(where, dir); err != nil {
-		t.Fatal(err)
-	}
-	return dir
 }
 
 // moduleRoot is the directory of go.mod.
