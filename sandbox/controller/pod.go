@@ -24,6 +24,9 @@ type pod struct {
 	service *Service
 	id      string
 
+	// recovered says that another daemon made it.
+	recovered bool
+
 	// turn holds a token while somebody creates, starts, stops or deletes;
 	// updating the same for updates.
 	turn, updating chan struct{}

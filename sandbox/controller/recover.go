@@ -36,6 +36,7 @@ func (s *Service) Recover(ctx context.Context) error {
 			continue
 		}
 		p := newPod(s, *r)
+		p.recovered = true
 		if err := s.add(p); err != nil {
 			return fmt.Errorf("recover: %w", err)
 		}

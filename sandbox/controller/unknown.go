@@ -28,7 +28,8 @@ func (s *Service) RemoveUnknown(ctx context.Context, known Known, suspects []str
 	var errs []error
 	for _, p := range pods {
 		r, _ := p.now()
-		if r.Phase != state.Started && r.Phase != state.Stopped {
+		left := r.Phase == state.Created && p.recovered && len(r.Config) > 0 // by a daemon that died before its Start
+		if r.Phase != state.Started && r.Phase != state.Stopped && !left {
 			continue // its Create or Start is going on, or was not finished and is dealt with
 		}
 		ok, err := known(ctx, r.Namespace, p.id)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	api "github.com/containerd/containerd/api/services/sandbox/v1"
 	"github.com/containerd/errdefs"
 )
 
@@ -37,6 +38,32 @@ func TestRemoveUnknown(t *testing.T) {
 	}
 	d.status("known")
 	d.must(d.tryShutdown("known"))
+	d.must(d.tryShutdown("being"))
+	d.clean()
+}
+
+// A sandbox of the CRI plugin that an earlier daemon created and nobody has started
+// is removed too, one of this daemon is not.
+func TestRemoveUnknownUnstarted(t *testing.T) {
+	f, root := newFaulty(), rootOf(t)
+	d := serve(t, f, root)
+	create := func(id string) {
+		_, err := d.api.Create(d.call(), &api.ControllerCreateRequest{SandboxID: id, Options: sampleOptions(id)})
+		d.must(err)
+	}
+	create("left")
+	d.end()
+	d = serve(t, f, root)
+	create("being")
+	unknown := func(context.Context, string, string) (bool, error) { return false, nil }
+	suspects, err := d.service.RemoveUnknown(t.Context(), unknown, nil)
+	d.must(err)
+	if !slices.Equal(suspects, []string{"left"}) {
+		t.Errorf("suspects %v", suspects)
+	}
+	if suspects, err = d.service.RemoveUnknown(t.Context(), unknown, suspects); err != nil || len(suspects) > 0 {
+		t.Errorf("suspects %v, %v", suspects, err)
+	}
 	d.must(d.tryShutdown("being"))
 	d.clean()
 }
