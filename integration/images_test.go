@@ -113,11 +113,15 @@ func rootfsImage(name string, platform ocispec.Platform, files map[string][]byte
 	}
 }
 
-// layerImage has an image config, and the module as a layer: shape C.
+// layerImage has an image config, and the module as a layer: shape C. containerd takes
+// images with the same config for the same image, so the config names the module.
 func layerImage(name string, module []byte) *node.Image {
 	return &node.Image{
 		Name: name, Platform: wasi,
-		Config: ocispec.ImageConfig{Entrypoint: []string{"/app.wasm"}},
+		Config: ocispec.ImageConfig{
+			Entrypoint: []string{"/app.wasm"},
+			Labels:     map[string]string{"module": digest.FromBytes(module).String()},
+		},
 		Layers: []node.Layer{{MediaType: wasmLayerType, Content: module}},
 	}
 }
