@@ -86,6 +86,9 @@ func Start(ctx context.Context, c Config) (_ *Node, err error) {
 		return nil, err
 	}
 	if !c.LinuxOnly {
+		if err := n.copyPrograms(); err != nil {
+			return nil, err
+		}
 		if err := n.startServe(ctx); err != nil {
 			return nil, err
 		}
@@ -153,6 +156,27 @@ func (n *Node) prepare() (err error) {
 	return n.writeConfig()
 }
 
+// programs are Blazar's.
+var programs = []string{"blazar", "wasm-task", "containerd-shim-blazar-v1"}
+
+// copyPrograms takes Blazar's programs into the node: a restart within a test must
+// not meet what somebody has built meanwhile.
+func (n *Node) copyPrograms() error {
+	if err := os.Mkdir(n.path("bin"), 0o755); err != nil {
+		return err
+	}
+	for _, name := range programs {
+		b, err := os.ReadFile(filepath.Join(n.state.Config.Bin, name))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(n.path("bin", name), b, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // volatile are the folders that are below /run on a machine: there a record costs no
 // writing to a disk, and here it should not either.
 func (n *Node) volatile() []string { return []string{n.path("state"), n.path("run")} }
@@ -178,7 +202,7 @@ func (n *Node) save() error {
 func (c *Config) check() error {
 	for dir, names := range map[string][]string{
 		c.Tools: {"containerd", "ctr", "crictl", "runc", "containerd-shim-runc-v2", "linux-pause", "linux-hello"},
-		c.Bin:   {"blazar", "wasm-task", "containerd-shim-blazar-v1"},
+		c.Bin:   programs,
 	} {
 		if c.LinuxOnly && dir == c.Bin {
 			continue

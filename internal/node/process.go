@@ -53,7 +53,7 @@ func (n *Node) spawn(name string, argv ...string) error {
 
 // environ finds the shims before any other of the machine.
 func (n *Node) environ() []string {
-	path := strings.Join([]string{n.state.Config.Bin, n.state.Config.Tools, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, ":")
+	path := strings.Join([]string{n.path("bin"), n.state.Config.Tools, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, ":")
 	return []string{"PATH=" + path, "HOME=/root", "TMPDIR=" + n.path("tmp")}
 }
 
@@ -141,4 +141,4 @@ func startTime(pid int) (uint64, error) {
 }
 
 func (n *Node) tool(name string) string { return filepath.Join(n.state.Config.Tools, name) }
-func (n *Node) bin(name string) string  { return filepath.Join(n.state.Config.Bin, name) }
+func (n *Node) bin(name string) string  { return n.path("bin", name) }
