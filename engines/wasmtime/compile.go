@@ -88,16 +88,19 @@ func newPrepared(module []byte) (prepared, error) {
 	return p, nil
 }
 
-// lacking finds Wasmtime's texts for what is switched off, all of crate wasmparser:
+// lacks finds Wasmtime's texts for what is switched off, all of crate wasmparser:
 // "threads must be enabled", "SIMD support is not enabled", "without the gc feature".
-var lacking = regexp.MustCompile(`must be enabled|not enabled|is disabled|requires the [a-z-]+ proposal|support is disabled|without the [a-z-]+ feature`)
+func lacks(err error) bool {
+	return regexp.MustCompile(`must be enabled|not enabled|is disabled|requires the [a-z-]+ proposal|without the [a-z-]+ feature`).
+		MatchString(err.Error())
+}
 
 // compile compiles module into a new file.
 func (e *engine) compile(module []byte, path string) error {
 	var m *C.wasmtime_module_t
 	err := takeError(C.wasmtime_module_new(e.c, (*C.uint8_t)(unsafe.Pointer(unsafe.SliceData(module))), C.size_t(len(module)), &m))
 	switch {
-	case err != nil && lacking.MatchString(err.Error()):
+	case err != nil && lacks(err):
 		return fmt.Errorf("the module needs what the engine wasmtime does not have: %w: %w", err, errdefs.ErrNotImplemented)
 	case err != nil:
 		return fmt.Errorf("invalid module: %w: %w", err, errdefs.ErrInvalidArgument)

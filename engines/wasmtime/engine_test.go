@@ -3,6 +3,8 @@
 package wasmtime
 
 import (
+	"fmt"
+	"os"
 	"testing"
 
 	"blazar/engines"
@@ -13,6 +15,13 @@ import (
 
 func TestMain(m *testing.M) {
 	enginetest.ConfinedMain(New)
+	if dir := os.Getenv(firstEnv); dir != "" {
+		if err := firstInProcess(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -3,6 +3,7 @@ package wazero
 import (
 	"regexp"
 	"strings"
+	"sync"
 
 	"blazar/engines"
 	"blazar/engines/internal/report"
@@ -20,23 +21,29 @@ var trapKinds = map[string]string{
 	"stack overflow":                engines.TrapStackOverflow,
 }
 
-var (
-	// trapText finds wazero's name of the trap; the compiler reports a stack
-	// overflow bare, everything else comes with a prefix.
-	trapText = regexp.MustCompile(`(?:^|wasm error: )(stack overflow)$|wasm error: ([^\n]+)`)
-	// firstFrame finds the innermost function. Its name may contain anything, so
-	// the signature that wazero appends is matched from its end.
-	firstFrame = regexp.MustCompile(`(?s)\nwasm stack trace:\n\t(.*?)\((?:[a-z0-9]+(?:,[a-z0-9]+)*)?\)(?: [a-z0-9]+| \([a-z0-9,]+\))?(?:\n|$)`)
-	// indexOnly is how wazero names a function without a name.
-	indexOnly = regexp.MustCompile(`^\$(\d+)$`)
-)
+// patterns find what wazero's errors say.
+type patterns struct{ trap, firstFrame, indexOnly *regexp.Regexp }
+
+// texts are compiled at the first trap: a process that starts has no time for them.
+var texts = sync.OnceValue(func() patterns {
+	return patterns{
+		// wazero's name of the trap; the compiler reports a stack overflow bare,
+		// everything else comes with a prefix.
+		trap: regexp.MustCompile(`(?:^|wasm error: )(stack overflow)$|wasm error: ([^\n]+)`),
+		// The innermost function. Its name may contain anything, so the signature that
+		// wazero appends is matched from its end.
+		firstFrame: regexp.MustCompile(`(?s)\nwasm stack trace:\n\t(.*?)\((?:[a-z0-9]+(?:,[a-z0-9]+)*)?\)(?: [a-z0-9]+| \([a-z0-9,]+\))?(?:\n|$)`),
+		// How wazero names a function without a name.
+		indexOnly: regexp.MustCompile(`^\$(\d+)$`),
+	}
+})
 
 // asTrap makes a Trap of an error that wazero returned for a guest's own failure,
 // nil where the error is of another sort. module is the module's name in its
 // name section, which wazero puts before every function's.
 func asTrap(err error, module string) *engines.Trap {
 	text := err.Error()
-	found := trapText.FindStringSubmatch(text)
+	found := texts().trap.FindStringSubmatch(text)
 	kind := ""
 	switch {
 	case found != nil:
@@ -56,12 +63,12 @@ func asTrap(err error, module string) *engines.Trap {
 
 // innermost is the name of the function that trapped, func[N] where it has none.
 func innermost(text, module string) string {
-	found := firstFrame.FindStringSubmatch(text)
+	found := texts().firstFrame.FindStringSubmatch(text)
 	if found == nil {
 		return ""
 	}
 	name := strings.TrimPrefix(found[1], module+".")
-	if index := indexOnly.FindStringSubmatch(name); index != nil {
+	if index := texts().indexOnly.FindStringSubmatch(name); index != nil {
 		return "func[" + index[1] + "]"
 	}
 	return report.Function(name)

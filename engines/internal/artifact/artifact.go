@@ -60,7 +60,7 @@ func write(dir, engine string, m Manifest) error {
 	if err != nil {
 		return err
 	}
-	sum := fmt.Sprintf("%08x\n", crc32.Checksum(b, castagnoli))
+	sum := fmt.Sprintf("%08x\n", crc32.ChecksumIEEE(b))
 	return WriteFile(filepath.Join(dir, fileName(engine)), append([]byte(sum), b...))
 }
 
@@ -95,7 +95,7 @@ func Read(dir string, by engines.Info) (*Manifest, error) {
 		return nil, err
 	}
 	sum, b, _ := bytes.Cut(b, []byte("\n"))
-	if string(sum) != fmt.Sprintf("%08x", crc32.Checksum(b, castagnoli)) {
+	if string(sum) != fmt.Sprintf("%08x", crc32.ChecksumIEEE(b)) {
 		return nil, Damaged(dir, name+" differs from its checksum")
 	}
 	m := &Manifest{}
@@ -145,7 +145,7 @@ func (m *Manifest) ReadFile(dir, name string) ([]byte, error) {
 	if err != nil {
 		return nil, Damaged(dir, err.Error())
 	}
-	if crc32.Checksum(b, castagnoli) != f.CRC {
+	if crc32.ChecksumIEEE(b) != f.CRC {
 		return nil, Damaged(dir, name+" differs from its checksum")
 	}
 	return b, nil
