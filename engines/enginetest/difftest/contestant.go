@@ -1,0 +1,41 @@
+package difftest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"blazar/engines"
+)
+
+// Contestant is one way of running a module.
+type Contestant struct {
+	Name string
+	// load takes an empty directory for an artifact.
+	load func(ctx context.Context, module []byte, dir string) (engines.Module, error)
+}
+
+// Contestants are the engines of a registry, all of which must open, and the
+// interpreters that some of them bring.
+func Contestants(t testing.TB, r *engines.Registry) []Contestant {
+	t.Helper()
+	var all []Contestant
+	for _, name := range r.Names() {
+		e, err := r.Open(t.Context(), name)
+		if err != nil {
+			t.Fatalf("engine %s: %v", name, err)
+		}
+		all = append(all, Contestant{name, func(ctx context.Context, module []byte, dir string) (engines.Module, error) {
+			if err := e.Compile(ctx, module, dir); err != nil {
+				return nil, fmt.Errorf("compile: %w", err)
+			}
+			return e.Load(ctx, dir)
+		}})
+		if i, ok := e.(engines.Interpreter); ok {
+			all = append(all, Contestant{name + "'s interpreter", func(ctx context.Context, module []byte, _ string) (engines.Module, error) {
+				return i.Interpret(ctx, module)
+			}})
+		}
+	}
+	return all
+}
