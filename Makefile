@@ -97,6 +97,10 @@ build: ## build Blazar into bin/
 examples: deps build ## build the example images
 	@$(STEP) "example images" go run ./examples/wasm-images/build -out $(CACHE)/images
 
+.PHONY: wasmedge
+wasmedge: ## get libwasmedge: the distribution's package, or Debian 13's below .cache
+	@tools/wasmedge/get --check || $(STEP) "libwasmedge" tools/wasmedge/get
+
 # Everything that a node needs.
 .PHONY: node
 node: deps tools $(TOOLS)/linux-pause $(TOOLS)/linux-hello build examples

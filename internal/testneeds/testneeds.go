@@ -27,6 +27,14 @@ func File(t testing.TB, path, remedy string) {
 	}
 }
 
+// NoError is for tests that need something whose own code says what is missing.
+func NoError(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		unmet(t, err.Error())
+	}
+}
+
 func unmet(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv(Only) == "1" {

@@ -34,3 +34,16 @@ func TestFile(t *testing.T) {
 		}
 	}
 }
+
+func TestNoError(t *testing.T) {
+	t.Setenv(Only, "1")
+	r := &recorder{TB: t}
+	NoError(r, nil)
+	if r.said != "" {
+		t.Errorf("without an error: %q", r.said)
+	}
+	NoError(r, fmt.Errorf("no library"))
+	if want := "skip: needs no library, and UNIT_ONLY=1 allows to go without"; r.said != want {
+		t.Errorf("%q, expected %q", r.said, want)
+	}
+}

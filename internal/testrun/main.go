@@ -12,6 +12,9 @@ import (
 // integrationPackage is the one that needs a node.
 const integrationPackage = "blazar/integration"
 
+// wasmedgePackage is the one that needs libwasmedge, and so perhaps another loader.
+const wasmedgePackage = "blazar/engines/wasmedge"
+
 // parts are the parts of the tests and the arguments of go test for each. The race
 // detector does not reach the daemons of the integration tests, which are separate
 // processes.
@@ -20,6 +23,13 @@ var parts = map[string]func() ([]string, error){
 		packages, err := list()
 		return append([]string{"-race", "-timeout", "20m"}, packages...), err
 	},
+	"wasmedge": func() ([]string, error) {
+		flags, err := exec.Command("tools/wasmedge/ldflags").Output()
+		if err != nil {
+			return nil, fmt.Errorf("tools/wasmedge/ldflags: %w", err)
+		}
+		return []string{"-race", "-timeout", "20m", "-ldflags=" + strings.TrimSpace(string(flags)), wasmedgePackage}, nil
+	},
 	"integration": func() ([]string, error) {
 		return []string{"-count=1", "-timeout", "20m", integrationPackage}, nil
 	},
@@ -27,7 +37,7 @@ var parts = map[string]func() ([]string, error){
 
 func main() {
 	var chosen []string
-	flag.Func("part", "unit or integration; may be repeated", func(s string) error {
+	flag.Func("part", "unit, wasmedge or integration; may be repeated", func(s string) error {
 		if parts[s] == nil {
 			return fmt.Errorf("no such part")
 		}
@@ -70,7 +80,7 @@ func run(c *counter, part string, more []string) error {
 	return cmd.Wait()
 }
 
-// list lists the packages of the module that need no node.
+// list lists the packages of the module that need neither a node nor a library.
 func list() ([]string, error) {
 	cmd := exec.Command("go", "list", "./...")
 	cmd.Stderr = os.Stderr
@@ -79,6 +89,6 @@ func list() ([]string, error) {
 		return nil, fmt.Errorf("go list: %w", err)
 	}
 	return slices.DeleteFunc(strings.Fields(string(out)), func(p string) bool {
-		return p == integrationPackage || strings.HasPrefix(p, integrationPackage+"/")
+		return p == wasmedgePackage || p == integrationPackage || strings.HasPrefix(p, integrationPackage+"/")
 	}), nil
 }

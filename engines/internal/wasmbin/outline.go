@@ -91,10 +91,22 @@ func (o *Outline) ImportType(i Import) (FuncType, bool) { return o.typeAt(i.Type
 // that name or its type is of a form that is not read here.
 func (o *Outline) ExportType(name string) (FuncType, bool) {
 	f, ok := o.Funcs[name]
-	if !ok || uint64(f) >= uint64(len(o.funcs)) {
+	if !ok {
 		return FuncType{}, false
 	}
-	return o.typeAt(o.funcs[f])
+	return o.FuncType(f)
+}
+
+// Functions is how many functions there are, imported ones included.
+func (o *Outline) Functions() int { return len(o.funcs) }
+
+// FuncType is the type of a function, imported ones counted first; false where
+// there is no such function or its type is of a form that is not read here.
+func (o *Outline) FuncType(function uint32) (FuncType, bool) {
+	if uint64(function) >= uint64(len(o.funcs)) {
+		return FuncType{}, false
+	}
+	return o.typeAt(o.funcs[function])
 }
 
 func (o *Outline) typeAt(i uint32) (FuncType, bool) {
