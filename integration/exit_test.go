@@ -153,7 +153,7 @@ func TestStackOverflowIsATrap(t *testing.T) {
 	p := startPod(t)
 	k := p.start(t, raw("recurse"))
 	k.exits(t, 134)
-	contains(t, k.logs(t), "stack")
+	contains(t, k.logs(t), "call stack exhausted")
 }
 
 // A guest over its limit ends with the reason that Kubernetes knows, and its pod

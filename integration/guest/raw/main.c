@@ -48,11 +48,13 @@ static int block_in_sleep(void) {
 	return 0;
 }
 
-/* recurse uses up the stack. */
-static int recurse(volatile int n) {
-	volatile char waste[4096];
-	waste[n % 4096] = (char)n;
-	return recurse(n + 1) + waste[0];
+static volatile int depth;
+
+/* recurse uses up the stack of calls; a variable whose address counts would lie in
+ * linear memory, whose own stack ends as a memory access out of bounds. */
+static int recurse(int n) {
+	depth = n;
+	return recurse(n + 1) + depth;
 }
 
 __attribute__((export_name("greet"))) void greet(void) {
