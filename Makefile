@@ -143,6 +143,10 @@ wasi-testsuite: build ## run the WASI preview 1 test suite found in SUITE=DIR
 	@test -n "$(SUITE)" || { echo "usage: make wasi-testsuite SUITE=DIR"; exit 2; }
 	@WASI_TESTSUITE="$(abspath $(SUITE))" go test -count=1 -v ./engines/wasitestsuite/...
 
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (10s) each
+	@FUZZTIME="$(FUZZTIME)" tools/fuzz
+
 .PHONY: bench
 bench: node ## measure cold starts of wasm pods against runc pods (root)
 	@go run ./bench/coldstart
