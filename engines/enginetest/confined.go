@@ -127,13 +127,13 @@ func ConfinedMain(open func(context.Context) (engines.Engine, error)) {
 	}
 	ends := map[string]string{}
 	e, err := open(background)
-	for name := range confinedGuests {
+	for name, g := range confinedGuests {
 		for range confinedRounds {
 			if err == nil && dereferenceNil() == nil {
 				err = fmt.Errorf("a nil dereference did not panic")
 			}
 			if err == nil {
-				ends[name], err = confinedGuest(e, "/"+name)
+				ends[name], err = confinedGuest(e, "/"+name, g.want == "killed")
 			}
 			if err != nil {
 				ends[name] = err.Error()
@@ -151,8 +151,8 @@ func ConfinedMain(open func(context.Context) (engines.Engine, error)) {
 	select {} // until the test ends this process
 }
 
-// confinedGuest runs the artifact in dir for a while.
-func confinedGuest(e engines.Engine, dir string) (string, error) {
+// confinedGuest runs the artifact in dir to its end, or until it is killed.
+func confinedGuest(e engines.Engine, dir string, kill bool) (string, error) {
 	m, err := e.Load(background, dir)
 	if err != nil {
 		return "", err
@@ -165,8 +165,10 @@ func confinedGuest(e engines.Engine, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	end := time.AfterFunc(200*time.Millisecond, i.Kill)
-	defer end.Stop()
+	if kill {
+		end := time.AfterFunc(100*time.Millisecond, i.Kill)
+		defer end.Stop()
+	}
 	done := make(chan engines.Exit)
 	go func() {
 		runtime.LockOSThread()
