@@ -13,6 +13,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	probe()
 	enginetest.ConfinedMain(New)
 	goleak.VerifyTestMain(m)
 }
