@@ -29,6 +29,10 @@ help: ## list the targets
 deps: ## install the Debian packages that are missing (root)
 	@tools/deps --check >/dev/null || $(STEP) "Debian packages ($$(tools/deps --check))" tools/deps
 
+.PHONY: test-deps
+test-deps: ## install those that the tests need too (root)
+	@tools/deps --tests --check >/dev/null || $(STEP) "Debian packages ($$(tools/deps --tests --check))" tools/deps --tests
+
 .PHONY: tools
 tools: $(TOOLS)/containerd $(TOOLS)/crictl $(TOOLS)/runc ## build the pinned containerd, ctr, crictl and runc
 
