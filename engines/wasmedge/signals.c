@@ -113,7 +113,8 @@ static void on_fault(int sig, siginfo_t *info, void *context) {
     } else if (bz_we_is_guest(pc)) {
       at(f, pc);
     }
-    leave(sig, info, context); /* it unblocks the signal first */
+    pthread_sigmask(SIG_SETMASK, &((ucontext_t *)context)->uc_sigmask, NULL);
+    leave(sig, info, context);
     return;
   }
   struct sigaction *p = &previous[sig];
@@ -190,6 +191,7 @@ int bz_we_guard(void) {
   memset(&a, 0, sizeof a);
   a.sa_sigaction = on_fault;
   a.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+  sigfillset(&a.sa_mask); /* as Go wants it for its own handler */
   for (int i = 0; i < NFAULTS; i++) sigaction(faults[i], &a, &previous[faults[i]]);
   return done;
 }
