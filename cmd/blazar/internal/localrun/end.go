@@ -47,7 +47,7 @@ func supervise(ctx context.Context, o Options, i engines.Instance, s *wasip1.Sys
 		expire = t.C
 	}
 	var e end
-	asked := false
+	asked, gone := false, ctx.Done()
 	kill := func() { go i.Kill() } // ends when Run has; this goroutine receives its Exit
 	for {
 		select {
@@ -56,7 +56,8 @@ func supervise(ctx context.Context, o Options, i engines.Instance, s *wasip1.Sys
 		case <-expire:
 			e.expired = true
 			kill()
-		case <-ctx.Done():
+		case <-gone:
+			gone = nil
 			kill()
 		case sig := <-o.Signals:
 			e.signal, _ = sig.(syscall.Signal)

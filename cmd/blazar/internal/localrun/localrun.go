@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 
 	"blazar/engines"
@@ -47,6 +48,16 @@ type Options struct {
 // to say about the end goes to Options.Stderr. An error means that the guest did
 // not run.
 func Run(ctx context.Context, o Options) (int, error) {
+	ctx, begin := untilSignal(ctx, o.Signals)
+	code, err := run(ctx, o, begin)
+	if sig := begin(); sig != 0 && err != nil {
+		return 128 + int(sig), nil // it was told to end before there was a guest
+	}
+	return code, err
+}
+
+// run is Run with begin, which ends the time in which a signal ends ctx.
+func run(ctx context.Context, o Options, begin func() syscall.Signal) (int, error) {
 	p, err := open(ctx, o)
 	if err != nil {
 		return 0, err
@@ -72,6 +83,9 @@ func Run(ctx context.Context, o Options) (int, error) {
 		return 0, err
 	}
 	defer func() { _ = instance.Close() }() // as above
+	if begin() != 0 {
+		return 0, ctx.Err()
+	}
 	end := supervise(ctx, o, instance, system)
 	return end.report(o.Stderr, p.name, o)
 }

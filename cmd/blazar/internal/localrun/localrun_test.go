@@ -1,7 +1,10 @@
 package localrun
 
 import (
+	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -61,5 +64,30 @@ func TestReport(t *testing.T) {
 	}
 	if _, err := (end{exit: engines.Exit{Err: errors.New("broken")}}).report(nil, "m", Options{}); err == nil {
 		t.Error("a guest that could not be run is no error")
+	}
+}
+
+// A signal that comes before there is a guest ends what is being prepared.
+func TestSignalBeforeTheGuest(t *testing.T) {
+	module := filepath.Join(t.TempDir(), "m.wasm")
+	if err := os.WriteFile(module, []byte("\x00asm\x01\x00\x00\x00"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	signals := make(chan os.Signal, 1)
+	registry := &engines.Registry{}
+	registry.Register("slow", func(ctx context.Context) (engines.Engine, error) {
+		signals <- syscall.SIGTERM
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})
+	code, err := Run(t.Context(), Options{Target: module, Engines: registry, Cache: filepath.Join(t.TempDir(), "cache"), Signals: signals})
+	if code != 143 || err != nil {
+		t.Errorf("code %d, %v; want 143", code, err)
+	}
+	// Without one the error is told.
+	broken := &engines.Registry{}
+	broken.Register("broken", func(context.Context) (engines.Engine, error) { return nil, errors.New("no library") })
+	if _, err := Run(t.Context(), Options{Target: module, Engines: broken, Cache: filepath.Join(t.TempDir(), "cache"), Signals: signals}); err == nil {
+		t.Error("no error without an engine")
 	}
 }
