@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // network is the bridge of a node and the subnet of its pods. The node makes the
@@ -94,7 +95,10 @@ func (w network) remove() error {
 	ports, err := w.ports()
 	errs = append(errs, err)
 	for _, port := range ports {
-		errs = append(errs, netlink.LinkDel(port))
+		// Its other end may just have gone with the network namespace.
+		if err := netlink.LinkDel(port); err != nil && !errors.Is(err, unix.ENODEV) {
+			errs = append(errs, fmt.Errorf("delete interface %s: %w", port.Attrs().Name, err))
+		}
 	}
 	link, err := netlink.LinkByName(w.Bridge)
 	if err == nil {

@@ -100,6 +100,21 @@ func TestKillBeforeStart(t *testing.T) {
 	}
 }
 
+// The same after a start that failed.
+func TestStartFailsLetsGo(t *testing.T) {
+	s := serve(t, Options{})
+	s.faulty.behave["failing"] = func(p *faultyProcess) {
+		p.onStart = func(context.Context) error { return errdefs.ErrUnavailable }
+	}
+	s.create("failing")
+	_, err := s.client.Start(s.call(), &taskapi.StartRequest{Id: "failing"})
+	s.is("Start that fails", err, errdefs.IsUnavailable)
+	if !isClosed(s.get("failing").ended) {
+		t.Error("the runtime was not told, and keeps the stdio")
+	}
+	s.must(s.delete(s.call(), "failing"))
+}
+
 // A Start that hangs can be looked at and ended.
 func TestStartHangs(t *testing.T) {
 	s := serve(t, Options{})

@@ -112,6 +112,11 @@ func (p *process) start(ctx context.Context) (uint32, error) {
 		}
 	}
 	if err != nil {
+		if now, _ := p.now(); now == stopped {
+			ctx, cancel := p.container.server.detach(ctx)
+			defer cancel()
+			p.letGo(ctx)
+		}
 		return 0, fmt.Errorf("start %s: %w", p.name(), err)
 	}
 	return pid, nil

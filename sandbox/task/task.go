@@ -37,7 +37,8 @@ type Process interface {
 	Start(ctx context.Context) (pid uint32, err error)
 	// Kill sends a signal; all means every process of the container.
 	// errdefs.ErrNotFound after the process has exited. SIGKILL may come instead of
-	// Start: the process is never started then and closes its stdio at once.
+	// Start, or after a Start that failed: the process is never started then and closes
+	// its stdio at once.
 	Kill(ctx context.Context, signal syscall.Signal, all bool) error
 	// Wait blocks until the process has exited and its output was handed on.
 	// It answers the same for ever after.
