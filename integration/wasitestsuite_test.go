@@ -3,22 +3,23 @@ package integration
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/pkg/cio"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"blazar/engines/wasitestsuite"
-	"blazar/internal/node"
 )
 
 // suiteTable is where the results stand that the documentation promises.
@@ -28,18 +29,15 @@ const suiteTable = "../docs/wasi-testsuite.md"
 const suiteHead = `# WASI test suite
 
 Which cases of the public [WASI test suite](https://github.com/WebAssembly/wasi-testsuite)
-(preview 1) pass on which engine, each run as a container of a pod, through CRI and the Task
-API. The guest's "/" is the case's fixtures in a root file system of its own. The integration
-tests compare their results with this page; ` + "`UPDATE_DOCS=1`" + ` has them write it. They find the
-suite where WASI_TESTSUITE says, or beside the repository.
-
-Four cases take a world that no container of a pod has: CRI adds PATH and HOSTNAME to every
-environment (environ_*), and "/" is descriptor 3, which one case wants to be closed
-(sock_shutdown-invalid_fd). ` + "`blazar run`" + ` passes them too.
+(preview 1) pass on which engine, each run as a container of a pod, through containerd and the
+Task API. The guest's "/" is the case's fixtures in a root file system of its own; a case without
+fixtures has no "/". The integration tests compare their results with this page;
+` + "`UPDATE_DOCS=1`" + ` has them write it. They find the suite where WASI_TESTSUITE says, or beside the
+repository.
 
 `
 
-// TestWASITestSuite runs the suite case by case through CRI and the Task API: one pod
+// TestWASITestSuite runs the suite case by case through containerd and the Task API: one pod
 // per engine, one container per case.
 func TestWASITestSuite(t *testing.T) {
 	dir, err := wasitestsuite.Find("..", t.TempDir())
@@ -159,25 +157,35 @@ func readTree(t *testing.T, dir string) map[string][]byte {
 	return files
 }
 
-// suite runs cases in one pod.
+// suite runs cases in one pod. Its containers are made with containerd's own API, as
+// ctr and nerdctl make theirs, and not CRI's, which adds variables to every
+// environment.
 type suite struct {
-	cri    runtime.RuntimeServiceClient
-	pod    *pod
-	images map[string]string
+	client   *containerd.Client
+	pod      *pod
+	endpoint string // of the pod's Task API
+	images   map[string]containerd.Image
 }
 
-func startSuite(t *testing.T, engine string, images map[string]string) *suite {
+func startSuite(t *testing.T, engine string, names map[string]string) *suite {
 	t.Helper()
-	conn, err := theNode.CRI()
+	client, err := containerd.New(theNode.Containerd(), containerd.WithDefaultNamespace("k8s.io"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return &suite{
-		cri:    runtime.NewRuntimeServiceClient(conn),
-		pod:    startPod(t, annotate("blazar/engine", engine)),
-		images: images,
+	t.Cleanup(func() { _ = client.Close() })
+	s := &suite{client: client, pod: startPod(t, annotate("blazar/engine", engine)), images: map[string]containerd.Image{}}
+	i, err := theNode.InspectPod(t.Context(), s.pod.ID)
+	if err != nil {
+		t.Fatal(err)
 	}
+	s.endpoint, _ = i.Info["address"].(string)
+	for dir, name := range names {
+		if s.images[dir], err = client.GetImage(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
 }
 
 // run runs all cases, a few at once, and returns what was wrong with each.
@@ -204,65 +212,61 @@ func (s *suite) run(ctx context.Context, cases []wasitestsuite.Case) []error {
 func (s *suite) one(ctx context.Context, c *wasitestsuite.Case) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	config := node.Container(strings.NewReplacer("/", "-", "_", "-").Replace(c.Name), s.images[c.Fixtures()], "/"+suiteModules+"/"+c.Name+".wasm")
-	config.Args = c.Args
-	for name, value := range c.Env {
-		config.Envs = append(config.Envs, &runtime.KeyValue{Key: name, Value: []byte(value)})
+	id := "suite-" + strings.ToLower(rand.Text())
+	options := []containerd.NewContainerOpts{
+		containerd.WithSandbox(s.pod.ID),
+		containerd.WithRuntime("io.containerd.blazar.v1", nil),
+		containerd.WithImage(s.images[c.Fixtures()]),
+		containerd.WithNewSnapshot(id, s.images[c.Fixtures()]),
+		containerd.WithSpec(spec(c)),
 	}
-	made, err := s.cri.CreateContainer(ctx, &runtime.CreateContainerRequest{PodSandboxId: s.pod.ID, Config: config, SandboxConfig: s.pod.Config})
+	made, err := s.client.NewContainer(ctx, id, options...)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		_, rerr := s.cri.RemoveContainer(context.WithoutCancel(ctx), &runtime.RemoveContainerRequest{ContainerId: made.ContainerId})
-		err = errors.Join(err, rerr)
+		err = errors.Join(err, made.Delete(context.WithoutCancel(ctx), containerd.WithSnapshotCleanup))
 	}()
-	if _, err := s.cri.StartContainer(ctx, &runtime.StartContainerRequest{ContainerId: made.ContainerId}); err != nil {
-		return err
-	}
-	code, err := s.wait(ctx, made.ContainerId)
+	var stdout, stderr bytes.Buffer
+	streams := cio.NewCreator(cio.WithStreams(nil, &stdout, &stderr), cio.WithFIFODir(filepath.Join(theNode.Dir, "state", "fifo")))
+	task, err := made.NewTask(ctx, streams, containerd.WithTaskAPIEndpoint(s.endpoint, 3))
 	if err != nil {
 		return err
 	}
-	log, err := os.ReadFile(filepath.Join(s.pod.Config.LogDirectory, config.LogPath))
+	code, err := await(ctx, task)
+	if err == nil {
+		task.IO().Wait() // Delete would cut off what has not been read yet
+	}
+	if _, derr := task.Delete(context.WithoutCancel(ctx), containerd.WithProcessKill); err != nil || derr != nil {
+		return errors.Join(err, derr)
+	}
+	return c.Check(code, stdout.String(), stderr.String())
+}
+
+// spec is a container's specification with the world that the case is to have, and
+// nothing else.
+func spec(c *wasitestsuite.Case) *specs.Spec {
+	p := &specs.Process{Cwd: "/", Args: append([]string{"/" + suiteModules + "/" + c.Name + ".wasm"}, c.Args...)}
+	for name, value := range c.Env {
+		p.Env = append(p.Env, name+"="+value)
+	}
+	s := &specs.Spec{Version: specs.Version, Process: p, Linux: &specs.Linux{}}
+	if c.Fixtures() != "" {
+		s.Root = &specs.Root{Path: "rootfs"}
+	}
+	return s
+}
+
+// await starts the task and returns its exit code.
+func await(ctx context.Context, task containerd.Task) (int, error) {
+	exit, err := task.Wait(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return c.Check(code, stream(log, "stdout"), stream(log, "stderr"))
-}
-
-// wait returns the exit code; by then the log is complete (containerd waits for the
-// streams before it says that a container has exited).
-func (s *suite) wait(ctx context.Context, id string) (int, error) {
-	for {
-		r, err := s.cri.ContainerStatus(ctx, &runtime.ContainerStatusRequest{ContainerId: id})
-		if err != nil {
-			return 0, err
-		}
-		if r.Status.State == runtime.ContainerState_CONTAINER_EXITED {
-			return int(r.Status.ExitCode), nil
-		}
-		select {
-		case <-time.After(2 * time.Millisecond):
-		case <-ctx.Done():
-			return 0, fmt.Errorf("it does not end: %w", ctx.Err())
-		}
+	if err := task.Start(ctx); err != nil {
+		return 0, err
 	}
-}
-
-// stream is what was written to one stream, byte by byte, from a log as CRI wants it:
-// time, stream, P where a line goes on and F where it ends, and the text.
-func stream(log []byte, name string) string {
-	var out bytes.Buffer
-	for line := range bytes.Lines(log) {
-		fields := bytes.SplitN(bytes.TrimSuffix(line, []byte("\n")), []byte(" "), 4)
-		if len(fields) < 4 || string(fields[1]) != name {
-			continue
-		}
-		out.Write(fields[3])
-		if slices.Contains(strings.Split(string(fields[2]), ":"), "F") {
-			out.WriteByte('\n')
-		}
-	}
-	return out.String()
+	status := <-exit
+	code, _, err := status.Result()
+	return int(code), err
 }

@@ -97,7 +97,9 @@ func (s *Service) mountFiles(ctx context.Context, rec *Container) (_ *files, err
 		f.notes = append(f.notes, note)
 	}
 	f.layers = layersOf(rootMounts)
-	f.preopens = []hostapi.Preopen{{Guest: "/", ReadOnly: readOnly}}
+	if rec.Spec.Root != nil { // CRI's always have one; without, the module is all that is taken from it
+		f.preopens = []hostapi.Preopen{{Guest: "/", ReadOnly: readOnly}}
+	}
 	for _, m := range mounts {
 		if err := s.attach(f, m, idmap); err != nil {
 			return nil, fmt.Errorf("mount %s at %s: %w", m.source, m.target, err)
