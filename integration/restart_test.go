@@ -85,6 +85,8 @@ func TestTaskKilled(t *testing.T) {
 	if s := k.exit(t); s.ExitCode == 0 {
 		t.Errorf("a guest that was killed ended with %d", s.ExitCode)
 	}
+	// The reason is recorded.
+	contains(t, text(t, podInfo(t, p)["exit"]), "killed")
 	p.remove(t)
 	leavesNothing(t)
 }

@@ -76,7 +76,7 @@ func TestStats(t *testing.T) {
 		t.Errorf("a small guest uses %d bytes of memory", memory)
 	}
 	whole := podUsage(t, p)
-	if pod, part := whole.CPU.UsageCoreNanoSeconds.uint(t), first; pod < part {
+	if pod, part := whole.CPU.UsageCoreNanoSeconds.uint(t), first+second; pod < part {
 		t.Errorf("the pod used %d ns, less than its container's %d", pod, part)
 	}
 	if memory := whole.Memory.WorkingSetBytes.uint(t); memory < 1<<20 || memory > 512<<20 {

@@ -61,6 +61,7 @@ func (s *Service) findModule(ctx context.Context, rec *Container, files *files, 
 	}
 	return &hostapi.Module{
 		Engine: choice.Engine, Artifact: path, Entry: entry, Name: m.name, Digest: m.digest.String(), Reason: choice.Reason,
+		Version: engine.Info().Version,
 	}, cached, nil
 }
 

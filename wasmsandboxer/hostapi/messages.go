@@ -89,8 +89,9 @@ type Module struct {
 	// Name and Digest are for people: where the module was found.
 	Name   string `json:"name"`
 	Digest string `json:"digest"`
-	// Reason says why this engine was chosen.
-	Reason string `json:"reason"`
+	// Reason says why this engine was chosen, Version which version of it that is.
+	Reason  string `json:"reason"`
+	Version string `json:"version,omitempty"`
 }
 
 // Preopen is a directory the guest may use, by the absolute path it knows it by;
