@@ -7,7 +7,7 @@ import (
 
 	"github.com/containerd/log"
 
-	"blazar/cmd/internal/builtin"
+	"blazar/engines"
 	"blazar/internal/config"
 	ociwasm "blazar/oci-wasm"
 	"blazar/wasmsandboxer/precompile"
@@ -27,18 +27,17 @@ func openCache(cfg config.Config) (*ociwasm.Cache, error) {
 }
 
 // newCompiler makes what compiles images for the named engines.
-func newCompiler(cfg config.Config, cache *ociwasm.Cache, names []string) (*precompile.Compiler, error) {
-	engines := builtin.Engines()
-	names, err := precompile.Resolve(names, cfg.Wasm.Engine, engines)
+func newCompiler(cfg config.Config, r *engines.Registry, cache *ociwasm.Cache, names []string) (*precompile.Compiler, error) {
+	names, err := precompile.Resolve(names, cfg.Wasm.Engine, r)
 	if err != nil {
 		return nil, err
 	}
-	return &precompile.Compiler{Registry: engines, Engines: names, Cache: cache, Scratch: cfg.Root}, nil
+	return &precompile.Compiler{Registry: r, Engines: names, Cache: cache, Scratch: cfg.Root}, nil
 }
 
 // watchImages compiles images as they appear in containerd until stop, which waits.
-func watchImages(cfg config.Config, cache *ociwasm.Cache) (stop func() error, err error) {
-	c, err := newCompiler(cfg, cache, cfg.Wasm.Precompile)
+func watchImages(cfg config.Config, r *engines.Registry, cache *ociwasm.Cache) (stop func() error, err error) {
+	c, err := newCompiler(cfg, r, cache, cfg.Wasm.Precompile)
 	if err != nil {
 		return nil, err
 	}

@@ -179,9 +179,10 @@ func wasmKind(cfg config.Config) (_ sandbox.Sandboxer, closeAll func() error, er
 	if err != nil {
 		return nil, nil, err
 	}
+	engines := builtin.Engines()
 	kind, err := wasmsandboxer.New(wasmsandboxer.Config{
 		Node: &host.Node{
-			Containers: containers, Engines: builtin.Engines(), DefaultEngine: cfg.Wasm.Engine,
+			Containers: containers, Engines: engines, DefaultEngine: cfg.Wasm.Engine,
 			Cache: cache, Events: events, ContainerdState: cfg.Containerd.State,
 			RefuseUnmapped: cfg.Wasm.UnmappedVolumes == config.Refuse,
 			BestEffort:     cfg.Wasm.Confinement == config.BestEffort,
@@ -193,7 +194,7 @@ func wasmKind(cfg config.Config) (_ sandbox.Sandboxer, closeAll func() error, er
 		return nil, nil, err
 	}
 	closers = append(closers, func() error { kind.Close(); return nil })
-	stop, err := watchImages(cfg, cache)
+	stop, err := watchImages(cfg, engines, cache)
 	if err != nil {
 		return nil, nil, err
 	}
