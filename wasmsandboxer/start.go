@@ -197,13 +197,18 @@ func (p *pod) adopt(h *proc.Handle, conn *net.UnixConn) {
 	p.work.Go(func() { p.watch(h) })
 }
 
-// reconnectDelay is between attempts to reach a wasm-task that lives.
-const reconnectDelay = time.Second
+// The delay between attempts to reach a wasm-task that lives grows with every
+// connection that does not last for the longest one.
+const (
+	reconnectFirst = time.Second
+	reconnectMost  = 30 * time.Second
+)
 
 // serve answers wasm-task until it ends. A connection that was lost while it lives
 // is made again.
 func (p *pod) serve(service *host.Service, conn *net.UnixConn) {
-	for p.ctx.Err() == nil {
+	for delay := reconnectFirst; p.ctx.Err() == nil; delay = min(2*delay, reconnectMost) {
+		began := time.Now()
 		if conn == nil {
 			c, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: p.socket(hostSocket), Net: "unixpacket"})
 			if err != nil && !errors.Is(err, unix.ECONNREFUSED) { // it has just ended
@@ -217,9 +222,12 @@ func (p *pod) serve(service *host.Service, conn *net.UnixConn) {
 			}
 			conn = nil
 		}
+		if time.Since(began) > reconnectMost {
+			delay = reconnectFirst
+		}
 		select {
 		case <-p.ctx.Done():
-		case <-time.After(reconnectDelay):
+		case <-time.After(delay):
 		}
 	}
 }

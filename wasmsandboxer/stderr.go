@@ -12,10 +12,20 @@ import (
 
 	"github.com/containerd/log"
 	"golang.org/x/sys/unix"
+
+	"blazar/wasmsandboxer/internal/budget"
 )
 
 // maxLine bounds one line of what a wasm-task says.
 const maxLine = 4096
+
+// What one wasm-task may say at once, and a second in the long run, in bytes. A
+// trace of every goroutine passes whole; a wasm-task that was taken over cannot fill
+// the disk that the log is on, nor keep the daemon busy with it: the FIFO fills.
+const (
+	saysAtOnce  = 256 << 10
+	saysASecond = 4 << 10
+)
 
 // listenStderr logs what wasm-task says and keeps its last words. It ends with the
 // pod, after everything said was read.
@@ -33,9 +43,11 @@ func (p *pod) listenStderr() {
 	})
 	defer stop()
 	r := bufio.NewReaderSize(f, maxLine)
+	may := budget.Budget{Rate: saysASecond, Burst: saysAtOnce}
 	for {
 		line, err := r.ReadSlice('\n')
 		if text := strings.TrimRight(string(line), "\n"); text != "" {
+			_ = may.Spend(p.ctx, float64(len(line))) // its last words, no more than a FIFO holds, are heard at once
 			p.tail.add(text)
 			log.G(p.ctx).WithField("from", "wasm-task").Info(text)
 		}

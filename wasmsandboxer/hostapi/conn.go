@@ -3,11 +3,13 @@ package hostapi
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,17 +31,21 @@ type conn struct {
 	// strict is the daemon's side: it refuses fields it does not know and takes no
 	// files, and it alone sends large bodies.
 	strict bool
-	buf    []byte
-	oob    []byte
 }
 
-func newConn(c *net.UnixConn, strict bool) *conn {
-	return &conn{
-		c: c, strict: strict,
-		buf: make([]byte, MaxPacket+1),
-		oob: make([]byte, unix.CmsgSpace(4*MaxFiles)),
-	}
-}
+func newConn(c *net.UnixConn, strict bool) *conn { return &conn{c: c, strict: strict} }
+
+// answerTimeout, which tests change, bounds how long the daemon waits for room in the socket of a
+// wasm-task that does not read its answers.
+var answerTimeout = 30 * time.Second
+
+// buffers take one packet. They are taken when one has come, so that connections on
+// which nothing happens, which is most of them, have none.
+var buffers = sync.Pool{New: func() any {
+	return &buffer{data: make([]byte, MaxPacket+1), oob: make([]byte, unix.CmsgSpace(4*MaxFiles))}
+}}
+
+type buffer struct{ data, oob []byte }
 
 // write sends p with files, which stay the caller's.
 func (c *conn) write(p *packet, files []*os.File) error {
@@ -74,26 +80,58 @@ func (c *conn) write(p *packet, files []*os.File) error {
 	}
 	c.send.Lock()
 	defer c.send.Unlock()
+	if c.strict {
+		if err := c.c.SetWriteDeadline(time.Now().Add(answerTimeout)); err != nil {
+			return err
+		}
+	}
 	_, _, err = c.c.WriteMsgUnix(b, oob, nil)
 	return err
 }
 
 // read receives one packet. io.EOF when the other side is gone.
 func (c *conn) read() (*packet, []*os.File, error) {
-	n, on, flags, _, err := c.c.ReadMsgUnix(c.buf, c.oob)
+	b, n, on, flags, err := c.receive()
 	if err != nil {
 		return nil, nil, err
 	}
-	files, err := parseFiles(c.oob[:on])
+	defer buffers.Put(b)
+	files, err := parseFiles(b.oob[:on])
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := c.parse(c.buf[:n], flags, &files)
+	p, err := c.parse(b.data[:n], flags, &files)
 	if err != nil {
 		closeAll(files)
 		return nil, nil, err
 	}
 	return p, files, nil
+}
+
+// receive waits for a packet. The caller gives the buffer back.
+func (c *conn) receive() (b *buffer, n, on, flags int, err error) {
+	raw, err := c.c.SyscallConn()
+	if err != nil {
+		return nil, 0, 0, 0, err
+	}
+	var rerr error
+	err = raw.Read(func(fd uintptr) bool {
+		b = buffers.Get().(*buffer)
+		for {
+			n, on, flags, _, rerr = unix.Recvmsg(int(fd), b.data, b.oob, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
+			if !errors.Is(rerr, unix.EINTR) {
+				break
+			}
+		}
+		if rerr != nil {
+			buffers.Put(b)
+		}
+		return !errors.Is(rerr, unix.EAGAIN)
+	})
+	if err == nil && rerr != nil {
+		err = os.NewSyscallError("recvmsg", rerr)
+	}
+	return b, n, on, flags, err
 }
 
 func (c *conn) parse(b []byte, flags int, files *[]*os.File) (*packet, error) {

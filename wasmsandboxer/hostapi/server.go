@@ -15,6 +15,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/containerd/log"
 	"golang.org/x/sys/unix"
+
+	"blazar/wasmsandboxer/internal/budget"
 )
 
 // Handler answers one request. The files of the reply are closed once sent, also
@@ -25,6 +27,13 @@ type Handler interface {
 
 // RequestTimeout bounds the work on one request; a first start may compile.
 const RequestTimeout = 2 * time.Minute
+
+// What one wasm-task may ask in the long run, and at once, in requests and requests a
+// second: more than a pod does in which something is started a hundred times a second.
+const (
+	requestRate  = 1000
+	requestBurst = 5000
+)
 
 // Serve answers the requests that come over c until the other side closes it,
 // ctx ends or the protocol is violated, and returns after the last handler has.
@@ -40,6 +49,7 @@ func Serve(ctx context.Context, c *net.UnixConn, h Handler) error {
 
 	conn := newConn(c, true)
 	slots := make(chan struct{}, MaxInFlight)
+	requests := budget.Budget{Rate: requestRate, Burst: requestBurst}
 	for {
 		p, _, err := conn.read()
 		if err != nil {
@@ -50,6 +60,9 @@ func Serve(ctx context.Context, c *net.UnixConn, h Handler) error {
 		}
 		if p.Method == "" || p.Error != nil {
 			return protocolError("answer without a question")
+		}
+		if err := requests.Spend(ctx, 1); err != nil {
+			return nil
 		}
 		select {
 		case slots <- struct{}{}:
@@ -81,7 +94,11 @@ func answer(serving context.Context, c *conn, p *packet, h Handler) {
 		files = nil
 	}
 	if err := c.write(out, files); err != nil && ctx.Err() == nil {
-		log.G(ctx).WithError(err).WithField("method", p.Method).Warn("cannot answer the wasm-task")
+		log.G(ctx).WithError(err).WithField("method", clip(p.Method)).Warn("cannot answer the wasm-task")
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			_ = c.c.Close() // it does not read: its reader here gives up
+			return
+		}
 		// Without files it may get through; when it does not, the connection is dead
 		// and its reader knows.
 		_ = c.write(&packet{ID: p.ID, Error: encodeError(err)}, nil)
@@ -92,9 +109,18 @@ func answer(serving context.Context, c *conn, p *packet, h Handler) {
 func handle(ctx context.Context, h Handler, p *packet) (reply any, files []*os.File, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			log.G(ctx).WithField("method", p.Method).Errorf("host service: panic: %v\n%s", r, debug.Stack())
-			reply, files, err = nil, nil, fmt.Errorf("host service failed on %s: %w", p.Method, errdefs.ErrInternal)
+			log.G(ctx).WithField("method", clip(p.Method)).Errorf("host service: panic: %v\n%s", r, debug.Stack())
+			reply, files, err = nil, nil, fmt.Errorf("host service failed on %s: %w", clip(p.Method), errdefs.ErrInternal)
 		}
 	}()
 	return h.Handle(ctx, p.Method, p.Body)
+}
+
+// clip keeps hostile values short in messages.
+func clip(s string) string {
+	const longest = 40
+	if len(s) > longest {
+		return s[:longest] + "…"
+	}
+	return s
 }
