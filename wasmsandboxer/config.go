@@ -1,12 +1,14 @@
 package wasmsandboxer
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
 
 	"github.com/containerd/errdefs"
+	"github.com/containerd/log"
 	"golang.org/x/net/bpf"
 
 	"blazar/internal/confine"
@@ -81,8 +83,12 @@ func (s *Sandboxer) Close() {
 	pods := s.pods
 	s.pods = nil
 	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
 	for p := range pods {
-		p.release()
+		if err := p.release(ctx); err != nil {
+			log.G(p.ctx).WithError(err).Warn("leaving a pod")
+		}
 	}
 }
 

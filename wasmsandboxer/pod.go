@@ -43,6 +43,7 @@ type pod struct {
 	tail     *tail
 	oom      bool // the pod's cgroup ran out of memory
 	stopping bool // Stop was called
+	deleted  bool // the id range was given back
 	exit     *sandbox.Exit
 
 	ended chan struct{} // closed when exit is set
@@ -53,12 +54,15 @@ type pod struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
+	// idle is closed when work is done; idleOnce starts waiting for it.
+	idle     chan struct{}
+	idleOnce sync.Once
 }
 
 var _ sandbox.Sandbox = (*pod)(nil)
 
 func newPod(s *Sandboxer, r *sandbox.Request, rec record) *pod {
-	p := &pod{s: s, r: r, linux: r.Config.GetLinux(), record: rec, ended: make(chan struct{}), tail: &tail{}}
+	p := &pod{s: s, r: r, linux: r.Config.GetLinux(), record: rec, ended: make(chan struct{}), idle: make(chan struct{}), tail: &tail{}}
 	ctx := log.WithLogger(context.Background(), log.L.WithField("sandbox_id", r.ID))
 	p.ctx, p.cancel = context.WithCancel(ctx)
 	s.add(p)
@@ -66,10 +70,21 @@ func newPod(s *Sandboxer, r *sandbox.Request, rec record) *pod {
 }
 
 // release lets go of the pod: the goroutines that follow it end, its process, if it
-// runs, does not.
-func (p *pod) release() {
+// runs, does not. When ctx ends before the last of them has, which waits for a file
+// system that does not answer perhaps, it may be called again.
+func (p *pod) release(ctx context.Context) error {
 	p.cancel()
-	p.work.Wait()
+	p.idleOnce.Do(func() {
+		go func() { // ends with them
+			defer close(p.idle)
+			p.work.Wait()
+		}()
+	})
+	select {
+	case <-p.idle:
+	case <-ctx.Done():
+		return fmt.Errorf("a request of wasm-task is still being worked on (does a volume's server not answer?): %w", ctx.Err())
+	}
 	p.mu.Lock()
 	h, conn, service := p.process, p.control, p.service
 	p.mu.Unlock()
@@ -82,6 +97,7 @@ func (p *pod) release() {
 	if service != nil {
 		service.Close()
 	}
+	return nil
 }
 
 // Names of a pod's files below its directory.

@@ -50,7 +50,9 @@ func (p *pod) Delete(ctx context.Context) error {
 	if err := p.Stop(ctx); err != nil {
 		return err
 	}
-	p.release()
+	if err := p.release(ctx); err != nil {
+		return err
+	}
 	p.mu.Lock()
 	g := p.group
 	p.mu.Unlock()
@@ -68,6 +70,12 @@ func (p *pod) Delete(ctx context.Context) error {
 		}
 	}
 	p.s.remove(p)
-	p.s.config.IDs.Release(p.record.UID)
+	p.mu.Lock()
+	again := p.deleted
+	p.deleted = true
+	p.mu.Unlock()
+	if !again { // the range may be another pod's since
+		p.s.config.IDs.Release(p.record.UID)
+	}
 	return nil
 }
