@@ -32,6 +32,13 @@ func TestChosenEngine(t *testing.T) {
 		p.run(t, "sleep").says(t, "sleeping")
 		contains(t, verbose(t, p), "wazero", "blazar-wazero")
 	})
+	t.Run("container's annotation", func(t *testing.T) {
+		p := startPod(t, annotate("blazar/engine", "none")) // which it wins over
+		c := busy("sleep")
+		c.Annotations = map[string]string{"blazar/engine": "wazero"}
+		p.start(t, c).says(t, "sleeping")
+		contains(t, verbose(t, p), "wazero", "container annotation")
+	})
 	t.Run("default", func(t *testing.T) {
 		p := startPod(t)
 		p.run(t, "sleep").says(t, "sleeping")

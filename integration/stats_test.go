@@ -61,6 +61,7 @@ func TestStats(t *testing.T) {
 	p := startPod(t)
 	idle := p.start(t, named("idle", busy("sleep")))
 	spinning := p.start(t, named("spinning", busy("spin")))
+	large := p.start(t, named("large", busy("grow", "64", "/never", "0")))
 	spinning.says(t, "spinning")
 
 	const second = 1e9
@@ -72,9 +73,13 @@ func TestStats(t *testing.T) {
 	if cpu := quiet.CPU.UsageCoreNanoSeconds.uint(t); cpu == 0 || cpu > second {
 		t.Errorf("a guest asleep used %d ns of CPU time", cpu)
 	}
-	if memory := quiet.Memory.WorkingSetBytes.uint(t); memory < 64<<10 || memory > 256<<20 {
+	if memory := quiet.Memory.WorkingSetBytes.uint(t); memory < 64<<10 || memory > 48<<20 {
 		t.Errorf("a small guest uses %d bytes of memory", memory)
 	}
+	large.says(t, "MiB: 64")
+	eventually(t, "a guest that took 64 MiB is seen to have them", func() bool {
+		return containerUsage(t, large).Memory.WorkingSetBytes.uint(t) >= 64<<20
+	})
 	whole := podUsage(t, p)
 	if pod, part := whole.CPU.UsageCoreNanoSeconds.uint(t), first+second; pod < part {
 		t.Errorf("the pod used %d ns, less than its container's %d", pod, part)
