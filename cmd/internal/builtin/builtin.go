@@ -10,6 +10,7 @@ import (
 // Nothing is loaded before an engine is opened.
 func Engines() *engines.Registry {
 	r := &engines.Registry{}
+	registerNative(r)
 	r.Register(wazero.Name, wazero.New)
 	return r
 }
