@@ -10,7 +10,7 @@ import (
 )
 
 // built is what the tests run: the real programs and a guest.
-var built struct{ blazar, task, image, cache string }
+var built struct{ blazar, task, hostile, image, cache string }
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -29,6 +29,7 @@ func run(m *testing.M) int {
 
 func build(ctx context.Context, dir string) error {
 	built.task = filepath.Join(dir, "wasm-task")
+	built.hostile = filepath.Join(dir, "hostile")
 	built.blazar = filepath.Join(dir, "blazar")
 	built.image = filepath.Join(dir, "image")
 	built.cache = filepath.Join(dir, "cache")
@@ -36,7 +37,7 @@ func build(ctx context.Context, dir string) error {
 		return err
 	}
 	for _, argv := range [][]string{
-		{"go", "build", "-o", dir, "blazar/cmd/blazar", "blazar/cmd/wasm-task"},
+		{"go", "build", "-o", dir, "blazar/cmd/blazar", "blazar/cmd/wasm-task", "blazar/wasmsandboxer/testdata/hostile"},
 		{"../tools/wasm-cc", "-O1", "-o", filepath.Join(built.image, "guest.wasm"), "testdata/guest/main.c"},
 	} {
 		if out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput(); err != nil {

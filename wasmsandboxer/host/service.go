@@ -71,6 +71,7 @@ type Service struct {
 	pod    Pod
 	fifos  fifoDirs
 	idmaps idmaps
+	ptys   ptys
 
 	mu         sync.Mutex // guards the fields below
 	containers map[string]*container
@@ -153,6 +154,7 @@ func (s *Service) Handle(ctx context.Context, method string, body []byte) (any, 
 // Close gives up what the pod used of the cache. Its mounts go with its root.
 func (s *Service) Close() {
 	s.idmaps.close()
+	s.ptys.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, a := range s.artifacts {

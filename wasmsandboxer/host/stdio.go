@@ -2,12 +2,16 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"blazar/internal/mnt"
 	"blazar/wasmsandboxer/hostapi"
 )
 
@@ -52,7 +56,7 @@ func (s *Service) openStdio(ctx context.Context, b *bundle, container string, q 
 	if !q.Terminal {
 		return nil
 	}
-	master, slave, err := openPTY()
+	master, slave, err := s.ptys.open()
 	if err != nil {
 		return fmt.Errorf("terminal of container %s: %w", container, err)
 	}
@@ -61,20 +65,67 @@ func (s *Service) openStdio(ctx context.Context, b *bundle, container string, q 
 	return nil
 }
 
-// openPTY makes a pseudo terminal. Its keys send no signals: the guest is no
-// process that could get them, the wasm-task acts upon them itself.
-func openPTY() (master, slave *os.File, err error) {
-	const flags = unix.O_RDWR | unix.O_NOCTTY | unix.O_NONBLOCK | unix.O_CLOEXEC
-	m, err := unix.Open("/dev/ptmx", flags, 0)
-	if err != nil {
-		return nil, nil, fmt.Errorf("open /dev/ptmx: %w", err)
+// ptys makes the terminals of one pod, from a supply of its own: those of the host are
+// few, and a wasm-task that was taken over would keep them all. The zero value is
+// ready.
+type ptys struct {
+	mu     sync.Mutex // guards the fields below
+	fs     *mnt.Detached
+	closed bool
+}
+
+// maxTerminals bounds the terminals that one pod has at a time.
+const maxTerminals = 64
+
+func (p *ptys) supply() (*mnt.Detached, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, fmt.Errorf("pod is being removed: %w", errdefs.ErrUnavailable)
 	}
-	master = os.NewFile(uintptr(m), "pty")
+	if p.fs != nil {
+		return p.fs, nil
+	}
+	fs, err := mnt.Devpts(maxTerminals)
+	p.fs = fs
+	return fs, err
+}
+
+// close lets go of the supply; terminals that are open stay.
+func (p *ptys) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	if p.fs != nil {
+		_ = p.fs.Close() // attached nowhere
+		p.fs = nil
+	}
+}
+
+// open makes a pseudo terminal. Its keys send no signals: the guest is no process
+// that could get them, the wasm-task acts upon them itself.
+func (p *ptys) open() (master, slave *os.File, err error) {
+	const flags = unix.O_RDWR | unix.O_NOCTTY | unix.O_NONBLOCK | unix.O_CLOEXEC
+	fs, err := p.supply()
+	if err != nil {
+		return nil, nil, err
+	}
+	master, err = fs.OpenTerminal(flags)
+	if errors.Is(err, unix.ENOSPC) {
+		err = fmt.Errorf("the pod has %d terminals already, or the host too many: %w: %w", maxTerminals, err, errdefs.ErrResourceExhausted)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
 	defer func() {
 		if err != nil {
 			_ = master.Close()
 		}
 	}()
+	m, err := descriptor(master)
+	if err != nil {
+		return nil, nil, err
+	}
 	if err := unix.IoctlSetPointerInt(m, unix.TIOCSPTLCK, 0); err != nil {
 		return nil, nil, fmt.Errorf("unlock the terminal: %w", err)
 	}
@@ -93,6 +144,15 @@ func openPTY() (master, slave *os.File, err error) {
 		return nil, nil, fmt.Errorf("settings of the terminal: %w", err)
 	}
 	return master, slave, nil
+}
+
+// descriptor is f's number without switching it to blocking mode, as Fd would.
+func descriptor(f *os.File) (fd int, err error) {
+	raw, err := f.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(n uintptr) { fd = int(n) })
+	}
+	return fd, err
 }
 
 // peer opens the other end without a path (ioctl_tty(2), TIOCGPTPEER), so that it
