@@ -105,7 +105,7 @@ func (s *Service) mountFiles(ctx context.Context, rec *Container) (_ *files, err
 			return nil, fmt.Errorf("mount %s at %s: %w", m.source, m.target, err)
 		}
 	}
-	f.message = openMessage(rec.Spec)
+	f.message = openMessage(f.root, rec.Spec, s.pod.UID)
 	return f, nil
 }
 
@@ -147,29 +147,43 @@ func (s *Service) attach(f *files, m *plannedMount, idmap *mnt.IDMap) error {
 	return nil
 }
 
-// openMessage opens the file that a kubelet mounts for a container's last words,
-// nil if there is none.
-func openMessage(spec *specs.Spec) *os.File {
+// openMessage opens the file that a kubelet mounts for a container's last words, nil
+// if there is none. It is opened where the guest sees it, and only if the guest could
+// write it too: the path is the pod author's choice, who may have mounted something
+// else there, read-only perhaps.
+func openMessage(root *os.File, spec *specs.Spec, uid uint32) *os.File {
 	path := spec.Annotations["io.kubernetes.container.terminationMessagePath"]
 	if path == "" {
 		path = "/dev/termination-log"
 	}
-	for _, m := range spec.Mounts {
-		if m.Destination != path || !isBind(m) {
-			continue
-		}
-		fd, err := unix.Open(m.Source, unix.O_WRONLY|unix.O_APPEND|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return nil // it is a courtesy; stderr says the same
-		}
-		f := os.NewFile(uintptr(fd), path)
-		if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-			_ = f.Close() // nothing was written
-			return nil
-		}
-		return f
+	if !slices.ContainsFunc(spec.Mounts, func(m specs.Mount) bool { return m.Destination == path && isBind(m) }) {
+		return nil
 	}
-	return nil
+	f, err := mnt.OpenIn(root, path, unix.O_WRONLY|unix.O_APPEND|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY)
+	if err != nil {
+		return nil // it is a courtesy; stderr says the same
+	}
+	fd, err := descriptor(f)
+	var st unix.Stat_t
+	if err == nil {
+		err = unix.Fstat(fd, &st)
+	}
+	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || !writableBy(&st, uid) {
+		_ = f.Close() // nothing was written
+		return nil
+	}
+	return f
+}
+
+// writableBy says whether a process of that user and group may write a file.
+func writableBy(st *unix.Stat_t, id uint32) bool {
+	switch id {
+	case st.Uid:
+		return st.Mode&unix.S_IWUSR != 0
+	case st.Gid:
+		return st.Mode&unix.S_IWGRP != 0
+	}
+	return st.Mode&unix.S_IWOTH != 0
 }
 
 // environment tells the guest its working directory the only way preview 1 has:
