@@ -9,8 +9,8 @@ import (
 	ociwasm "blazar/oci-wasm"
 )
 
-func init() {
-	register(&cli.Command{
+func compileCommand() *cli.Command {
+	return &cli.Command{
 		Name:   "compile",
 		Usage:  "compile a module; started by blazar serve and blazar run, not by people",
 		Hidden: true,
@@ -39,5 +39,5 @@ func init() {
 			}
 			return nil
 		},
-	})
+	}
 }

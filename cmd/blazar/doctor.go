@@ -14,8 +14,8 @@ import (
 	"blazar/internal/config"
 )
 
-func init() {
-	register(&cli.Command{
+func doctorCommand() *cli.Command {
+	return &cli.Command{
 		Name:        "doctor",
 		Usage:       "check whether this host can run pods, and say what to do",
 		Description: "Changes nothing. The exit code is 1 when a check failed; warnings are no failure.",
@@ -42,7 +42,7 @@ func init() {
 			}
 			return nil
 		},
-	})
+	}
 }
 
 // askTimeout bounds what containerd is asked.

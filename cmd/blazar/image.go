@@ -19,12 +19,12 @@ import (
 	"blazar/oci-wasm/registry"
 )
 
-func init() {
-	register(&cli.Command{
+func imageCommand() *cli.Command {
+	return &cli.Command{
 		Name:     "image",
 		Usage:    "pack WebAssembly modules into images, move them and look into them",
 		Commands: []*cli.Command{imageBuild(), imagePush(), imagePull(), imageInspect(), imagePrecompile()},
-	})
+	}
 }
 
 // registryFlags are those of every command that talks to a registry.

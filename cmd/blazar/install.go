@@ -12,8 +12,8 @@ import (
 	"blazar/cmd/blazar/internal/install"
 )
 
-func init() {
-	register(&cli.Command{
+func installCommand() *cli.Command {
+	return &cli.Command{
 		Name:  "install",
 		Usage: "put Blazar on this host: binaries, containerd's drop-in, the systemd unit",
 		Description: "Runs again without doing anything twice. Files that were changed by hand are left\n" +
@@ -32,8 +32,11 @@ func init() {
 			p, err := install.Install(o)
 			return finishInstall(c, p, err, nextSteps(o))
 		},
-	})
-	register(&cli.Command{
+	}
+}
+
+func uninstallCommand() *cli.Command {
+	return &cli.Command{
 		Name:        "uninstall",
 		Usage:       "take off this host what install put there",
 		Description: "Refuses while pods run, and leaves files that were changed by hand, unless --force is given.",
@@ -51,7 +54,7 @@ func init() {
 			p, err := install.Uninstall(o)
 			return finishInstall(c, p, err, "")
 		},
-	})
+	}
 }
 
 func installFlags() []cli.Flag {

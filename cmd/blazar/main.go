@@ -8,19 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 
 	"github.com/urfave/cli/v3"
+
+	"blazar/internal/version"
 )
 
-// commands are the subcommands, added by the init function of each command's file.
-var commands []*cli.Command
-
-// register adds a subcommand.
-func register(c *cli.Command) { commands = append(commands, c) }
-
 func main() {
-	err := app(commands).Run(context.Background(), os.Args)
+	err := app(commands()).Run(context.Background(), os.Args)
 	if err == nil {
 		return
 	}
@@ -30,13 +25,26 @@ func main() {
 	os.Exit(exitCode(err))
 }
 
+// commands are the subcommands, in the order in which the help shows them.
+func commands() []*cli.Command {
+	return []*cli.Command{
+		runCommand(),
+		imageCommand(),
+		serveCommand(),
+		doctorCommand(),
+		installCommand(),
+		uninstallCommand(),
+		compileCommand(),
+	}
+}
+
 // app is the command line around the given subcommands. It returns errors and
 // leaves the process to main.
 func app(commands []*cli.Command) *cli.Command {
 	root := &cli.Command{
 		Name:            "blazar",
 		Usage:           "run pods in the sandbox that suits them, on stock containerd",
-		Version:         version(),
+		Version:         version.Get(),
 		Commands:        commands,
 		HideHelpCommand: true,
 		ExitErrHandler:  func(context.Context, *cli.Command, error) {},
@@ -69,22 +77,4 @@ func exitCode(err error) int {
 		return coder.ExitCode()
 	}
 	return 1
-}
-
-// version is what the build recorded: the module's version, else the revision.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	v := info.Main.Version
-	if v == "" || v == "(devel)" {
-		v = "devel"
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-				v += "-" + s.Value[:12]
-			}
-		}
-	}
-	return v
 }

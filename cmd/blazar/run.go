@@ -11,8 +11,6 @@ import (
 	"blazar/cmd/internal/builtin"
 )
 
-func init() { register(runCommand()) }
-
 func runCommand() *cli.Command {
 	one := 1
 	return &cli.Command{

@@ -18,7 +18,7 @@ import (
 	"blazar/cmd/internal/builtin"
 	"blazar/internal/config"
 	"blazar/internal/idrange"
-	buildinfo "blazar/internal/version"
+	"blazar/internal/version"
 	"blazar/sandbox"
 	"blazar/sandbox/controller"
 	"blazar/sandbox/state"
@@ -26,8 +26,8 @@ import (
 	"blazar/wasmsandboxer/host"
 )
 
-func init() {
-	register(&cli.Command{
+func serveCommand() *cli.Command {
+	return &cli.Command{
 		Name:  "serve",
 		Usage: "serve the Sandbox API to containerd",
 		Description: "Runs until SIGTERM or SIGINT and leaves the pods running: started again it finds\n" +
@@ -53,7 +53,7 @@ func init() {
 			defer stop()
 			return serve(ctx, cfg)
 		},
-	})
+	}
 }
 
 // serveConfig is the configuration file with the flags over it.
@@ -107,7 +107,7 @@ func serve(ctx context.Context, cfg config.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	log.G(ctx).WithField("socket", endpoint.Socket).WithField("version", buildinfo.Get()).Info("serving wasm pods")
+	log.G(ctx).WithField("socket", endpoint.Socket).WithField("version", version.Get()).Info("serving wasm pods")
 	ctx, cancel := context.WithCancel(ctx)
 	var beside sync.WaitGroup
 	beside.Go(func() { reportHealth(ctx, []string{endpoint.Socket}) })
@@ -128,7 +128,7 @@ func kindService(ctx context.Context, cfg config.Config, kind sandbox.Sandboxer)
 		return nil, err
 	}
 	service, err := controller.New(kind, controller.Config{
-		Store: store, Info: map[string]string{"blazar": buildinfo.Get()},
+		Store: store, Info: map[string]string{"blazar": version.Get()},
 	})
 	if err != nil {
 		return nil, err
