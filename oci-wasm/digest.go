@@ -2,10 +2,12 @@ package ociwasm
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -37,10 +39,16 @@ type DigestMemo struct {
 	m  map[memoKey]digest.Digest
 }
 
+// memoKey is of one size whatever the names are, which others choose.
 type memoKey struct {
-	layers, path        string
+	place               [sha256.Size]byte // of layers and path
+	dev, ino            uint64
 	size, mtime, change int64
 }
+
+// settled, which tests change, is how long a file must not have changed to be remembered: until then it can
+// change without getting another time, as clocks of file systems tick.
+var settled = 2 * time.Second
 
 // Of is DigestOf(f), remembered. layers names the read-only layers that f comes from
 // (a chain id or a snapshot key) and path f's place in them. A file that was changed
@@ -52,7 +60,13 @@ func (m *DigestMemo) Of(ctx context.Context, layers, path string, f *os.File) (d
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return "", fmt.Errorf("%s: %w", f.Name(), err)
 	}
-	k := memoKey{layers: layers, path: path, size: st.Size, mtime: st.Mtim.Nano(), change: st.Ctim.Nano()}
+	k := memoKey{
+		place: sha256.Sum256([]byte(layers + "\x00" + path)),
+		ino:   st.Ino, size: st.Size, mtime: st.Mtim.Nano(), change: st.Ctim.Nano(),
+	}
+	if layers == "" { // each overlay of the same layers is another device
+		k.dev = st.Dev
+	}
 	m.mu.Lock()
 	d, ok := m.m[k]
 	m.mu.Unlock()
@@ -62,6 +76,9 @@ func (m *DigestMemo) Of(ctx context.Context, layers, path string, f *os.File) (d
 	d, err := DigestOf(ctx, f)
 	if err != nil {
 		return "", err
+	}
+	if age := time.Since(time.Unix(st.Ctim.Unix())); age < settled {
+		return d, nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
