@@ -75,6 +75,9 @@ func (c *Containerd) Container(ctx context.Context, namespace, id string) (*Cont
 	if err := json.Unmarshal(rec.GetSpec().GetValue(), &spec); err != nil {
 		return nil, fmt.Errorf("specification of container %s: %w", id, err)
 	}
+	if spec.Linux != nil {
+		spec.Linux.Seccomp = nil // the largest part, kept with the record and of no use here
+	}
 	return &Container{
 		ID: rec.GetID(), SandboxID: rec.GetSandbox(), Image: rec.GetImage(), Spec: &spec,
 		Snapshotter: rec.GetSnapshotter(), SnapshotKey: rec.GetSnapshotKey(),

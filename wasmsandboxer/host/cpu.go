@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
+	"path/filepath"
 
 	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -158,11 +158,13 @@ func (s *Service) update(ctx context.Context, q *hostapi.UpdateRequest) (_ any, 
 // pod were changed: v1 refuses a container more than its pod has, so that what it
 // was refused then may be possible now.
 func (s *Service) PodResized(ctx context.Context) error {
-	s.mu.Lock()
-	ids := slices.Clone(s.history.order)
-	s.mu.Unlock()
+	prepared, err := os.ReadDir(filepath.Join(s.pod.Root, containersDir))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("containers of the pod: %w", err)
+	}
 	var errs []error
-	for _, id := range ids {
+	for _, dir := range prepared {
+		id := dir.Name()
 		if err := s.limitAgain(ctx, id); err != nil {
 			errs = append(errs, fmt.Errorf("container %s: %w", id, err))
 		}

@@ -139,6 +139,9 @@ func TestPodResized(t *testing.T) {
 		t.Fatal(err)
 	}
 	says(t, s, "shares 1024 in cgroup")
+	if err := os.MkdirAll(s.containerDir("mine"), 0o700); err != nil { // as prepare does
+		t.Fatal(err)
+	}
 	podQuota := int64(200_000)
 	if err := g.Update(t.Context(), &specs.LinuxResources{CPU: &specs.LinuxCPU{Quota: &podQuota, Period: &period}}); err != nil {
 		t.Fatal(err)

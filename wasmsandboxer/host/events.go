@@ -70,10 +70,7 @@ func (s *Service) event(ctx context.Context, q *hostapi.EventRequest) error {
 }
 
 func (s *Service) ownsContainer(ctx context.Context, id string) error {
-	s.mu.Lock()
-	ok := s.history.get(id) != nil
-	s.mu.Unlock()
-	if ok {
+	if s.known(id) {
 		return nil
 	}
 	_, err := s.lookup(ctx, id)
@@ -138,6 +135,9 @@ func (c *ContainerdEvents) Forward(ctx context.Context, namespace, topic, typeNa
 		}
 		if _, err = eventsapi.NewTTRPCEventsClient(client).Forward(ctx, q); err == nil {
 			return nil
+		}
+		if errors.Is(ctx.Err(), context.Canceled) {
+			break // one pod's connection has ended: the client is everybody's
 		}
 		c.drop(client)
 		if !errors.Is(err, ttrpc.ErrClosed) {

@@ -1,6 +1,10 @@
 package host
 
-import "blazar/wasmsandboxer/hostapi"
+import (
+	"slices"
+
+	"blazar/wasmsandboxer/hostapi"
+)
 
 // Entry is what is known of a container that the pod has or had.
 type Entry struct {
@@ -23,32 +27,35 @@ type End struct {
 // containers for months has more than anybody wants to read of.
 const maxHistory = 128
 
-// history remembers the containers that were found to belong to the pod: for
-// people, and because their last events come when containerd has forgotten them
-// already. The zero value is ready.
+// history remembers the containers that were found to belong to the pod: because their
+// last events come when containerd has forgotten them already, and for people, but for
+// those only on disk: they seldom ask. The zero value is ready.
 type history struct {
-	entries map[string]*Entry
-	order   []string // oldest first
+	order []string // oldest first
+	known map[string]struct{}
 }
 
-// get is nil for a container that is not remembered.
-func (h *history) get(id string) *Entry { return h.entries[id] }
+// has says whether a container is remembered.
+func (h *history) has(id string) bool {
+	_, ok := h.known[id]
+	return ok
+}
 
 // add remembers a container and forgets the oldest if there are too many.
 func (h *history) add(id string) (forgotten string) {
-	if h.entries[id] != nil {
+	if h.has(id) {
 		return ""
 	}
-	if h.entries == nil {
-		h.entries = map[string]*Entry{}
+	if h.known == nil {
+		h.known = map[string]struct{}{}
 	}
-	h.entries[id] = &Entry{}
+	h.known[id] = struct{}{}
 	h.order = append(h.order, id)
 	if len(h.order) <= maxHistory {
 		return ""
 	}
 	forgotten = h.order[0]
-	h.order = h.order[1:]
-	delete(h.entries, forgotten)
+	h.order = slices.Delete(h.order, 0, 1) // in place
+	delete(h.known, forgotten)
 	return forgotten
 }

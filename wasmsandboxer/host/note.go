@@ -4,9 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"time"
 
 	"github.com/containerd/containerd/v2/pkg/identifiers"
 	"github.com/containerd/errdefs"
@@ -15,49 +16,83 @@ import (
 )
 
 // note changes what is known of a container of this pod, and writes it down for
-// people who ask after the daemon was restarted.
+// people who ask.
 func (s *Service) note(id string, change func(*Entry)) error {
-	s.mu.Lock()
-	forgotten := s.history.add(id)
-	e := s.history.get(id)
-	change(e)
-	b, err := json.Marshal(e)
-	s.mu.Unlock()
-	if err != nil {
+	s.remember(id)
+	s.notes.Lock()
+	defer s.notes.Unlock()
+	e, err := s.noted(id)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if forgotten != "" {
-		_ = os.Remove(filepath.Join(s.pod.Notes, forgotten)) // goes with the pod at the latest
+	change(&e)
+	b, err := json.Marshal(e)
+	if err != nil {
+		return err
 	}
 	return os.WriteFile(filepath.Join(s.pod.Notes, id), b, 0o600)
 }
 
-// recall reads what services before this one noted. What cannot be read is left
-// out: it is for people only.
+// remember adds a container to the history.
+func (s *Service) remember(id string) {
+	s.mu.Lock()
+	forgotten := s.history.add(id)
+	s.mu.Unlock()
+	if forgotten != "" {
+		_ = os.Remove(filepath.Join(s.pod.Notes, forgotten)) // goes with the pod at the latest
+	}
+}
+
+// known says whether a container is in the history.
+func (s *Service) known(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.history.has(id)
+}
+
+// noted reads what is known of a container.
+func (s *Service) noted(id string) (e Entry, err error) {
+	b, err := os.ReadFile(filepath.Join(s.pod.Notes, id))
+	if err != nil {
+		return e, err
+	}
+	return e, json.Unmarshal(b, &e)
+}
+
+// recall remembers the containers that services before this one noted, in the order
+// of the last notes.
 func (s *Service) recall() {
 	entries, err := os.ReadDir(s.pod.Notes)
 	if err != nil {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	slices.SortFunc(entries, func(a, b os.DirEntry) int { return written(a).Compare(written(b)) })
 	for _, f := range entries {
-		var e Entry
-		b, err := os.ReadFile(filepath.Join(s.pod.Notes, f.Name()))
-		if errors.Join(err, json.Unmarshal(b, &e), identifiers.Validate(f.Name())) == nil {
-			s.history.add(f.Name())
-			*s.history.get(f.Name()) = e
+		if identifiers.Validate(f.Name()) == nil {
+			s.remember(f.Name())
 		}
 	}
 }
 
-// History is what is known of the containers that the pod has or had, by id.
+func written(e os.DirEntry) time.Time {
+	i, err := e.Info()
+	if err != nil {
+		return time.Time{}
+	}
+	return i.ModTime()
+}
+
+// History is what is known of the containers that the pod has or had, by id. What
+// cannot be read is empty.
 func (s *Service) History() map[string]Entry {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	ids := slices.Clone(s.history.order)
+	s.mu.Unlock()
+	s.notes.Lock()
+	defer s.notes.Unlock()
 	out := map[string]Entry{}
-	for id, e := range maps.All(s.history.entries) {
-		out[id] = *e
+	for _, id := range ids {
+		out[id], _ = s.noted(id)
 	}
 	return out
 }
@@ -67,10 +102,7 @@ const maxReport = 4 << 10
 
 // report notes how a process ended.
 func (s *Service) report(q *hostapi.ReportRequest) error {
-	s.mu.Lock()
-	known := s.history.get(q.Container) != nil
-	s.mu.Unlock()
-	if !known {
+	if !s.known(q.Container) {
 		return fmt.Errorf("container %q: %w", clip(q.Container), errdefs.ErrNotFound)
 	}
 	message := q.Message

@@ -73,6 +73,8 @@ type Service struct {
 	idmaps idmaps
 	ptys   ptys
 
+	notes sync.Mutex // guards the files of what is known of containers
+
 	mu         sync.Mutex // guards the fields below
 	containers map[string]*container
 	artifacts  map[string]*ociwasm.Artifact // by name below artifactsDir
@@ -215,9 +217,7 @@ func (s *Service) lookup(ctx context.Context, id string) (*Container, error) {
 	if rec.Spec.Process == nil || len(rec.Spec.Process.Args) == 0 {
 		return nil, fmt.Errorf("container %s has no command: %w", id, errdefs.ErrInvalidArgument)
 	}
-	s.mu.Lock()
-	s.history.add(id)
-	s.mu.Unlock()
+	s.remember(id)
 	return rec, nil
 }
 
