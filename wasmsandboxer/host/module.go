@@ -2,11 +2,11 @@ package host
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 
@@ -150,52 +150,18 @@ func openRegular(root *os.File, path string) (*os.File, error) {
 
 // artifact compiles m unless the cache has it.
 func (s *Service) artifact(ctx context.Context, e engines.Info, m *found) (*ociwasm.Artifact, error) {
-	a, err := s.node.Cache.Artifact(ctx, artifact.Key(m.digest, e), m.open)
-	if ctx.Err() == nil {
-		m.close() // otherwise the compilation goes on reading: the collector closes it
+	key := artifact.Key(m.digest, e)
+	if a, err := s.node.Cache.Lookup(key); err == nil {
+		m.close()
+		return a, nil
 	}
-	return a, err
-}
-
-// mountArtifact binds the artifact into the pod, once, and keeps it in the cache as
-// long as the pod lives.
-func (s *Service) mountArtifact(a *ociwasm.Artifact) (path string, err error) {
-	name := filepath.Base(a.Dir)
-	target := filepath.Join(s.pod.Root, artifactsDir, name)
-	s.mu.Lock()
-	defer s.mu.Unlock() // a few system calls on local files, nothing that waits
-	defer func() {
-		if err != nil {
-			a.Release()
+	return s.compiling.do(ctx, m.name, func(ctx context.Context) (*ociwasm.Artifact, error) {
+		a, err := s.node.Cache.Artifact(ctx, key, m.open)
+		if ctx.Err() == nil {
+			m.close() // otherwise the compilation goes on reading: the collector closes it
 		}
-	}()
-	if sameFile(a.Dir, target) {
-		if s.artifacts[name] != nil {
-			a.Release()
-		} else { // mounted by a daemon before this one
-			s.artifacts[name] = a
-		}
-		return "/" + artifactsDir + "/" + name, nil
-	}
-	if err := os.MkdirAll(target, 0o755); err != nil {
-		return "", err
-	}
-	if err := detach(target); err != nil { // an evicted one under the same name
-		return "", err
-	}
-	d, err := mnt.Bind(a.Dir, false, nil, mnt.Attr{ReadOnly: true, NoSUID: true, NoDev: true})
-	if err != nil {
-		return "", fmt.Errorf("artifact %s: %w", a.Dir, err)
-	}
-	defer func() { _ = d.Close() }() // attached, or not wanted
-	if err := d.AttachAt(target); err != nil {
-		return "", fmt.Errorf("artifact %s: %w", a.Dir, err)
-	}
-	if old := s.artifacts[name]; old != nil {
-		old.Release()
-	}
-	s.artifacts[name] = a
-	return "/" + artifactsDir + "/" + name, nil
+		return a, err
+	})
 }
 
 func sameFile(a, b string) bool {
@@ -234,8 +200,12 @@ type imageMemo struct {
 	m  map[string]*ociwasm.Image
 }
 
-// maxImages bounds the memo.
-const maxImages = 256
+// maxImages and maxImage, in bytes as JSON, bound the memo: labels and annotations
+// may have megabytes.
+const (
+	maxImages = 256
+	maxImage  = 32 << 10
+)
 
 func (i *imageMemo) get(ctx context.Context, p content.Provider, namespace string, d ocispec.Descriptor) (*ociwasm.Image, error) {
 	key := namespace + "@" + d.Digest.String()
@@ -248,6 +218,9 @@ func (i *imageMemo) get(ctx context.Context, p content.Provider, namespace strin
 	image, err := ociwasm.Inspect(ctx, p, d)
 	if err != nil {
 		return nil, err
+	}
+	if b, err := json.Marshal(image); err != nil || len(b) > maxImage {
+		return image, nil // what cannot be measured is not kept
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -74,7 +74,7 @@ func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any
 	if !ok {
 		notes = append(notes, cpu)
 	}
-	c.record = rec
+	c.record, c.layers = rec, files.layers
 	if err := s.note(q.Container, func(e *Entry) { *e = Entry{Module: *module, Cached: cached, CPU: cpu} }); err != nil {
 		return nil, nil, err
 	}
@@ -105,6 +105,7 @@ func (s *Service) exec(ctx context.Context, q *hostapi.ExecRequest) (_ any, _ []
 		return nil, nil, err
 	}
 	defer files.close()
+	files.layers = c.layers
 	b := &bundle{}
 	defer func() {
 		if err != nil {

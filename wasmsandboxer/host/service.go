@@ -73,11 +73,13 @@ type Service struct {
 	idmaps idmaps
 	ptys   ptys
 
+	compiling *compiling
+
 	notes sync.Mutex // guards the files of what is known of containers
 
 	mu         sync.Mutex // guards the fields below
 	containers map[string]*container
-	artifacts  map[string]*ociwasm.Artifact // by name below artifactsDir
+	artifacts  artifacts
 	history    history
 }
 
@@ -89,6 +91,8 @@ type container struct {
 	turn chan struct{}
 	// record is containerd's, nil until it was asked for.
 	record *Container
+	// layers names the read-only layers of its files, empty if not known any more.
+	layers string
 }
 
 // Directories below a pod's root.
@@ -103,7 +107,7 @@ const (
 func New(n *Node, p Pod) *Service {
 	s := &Service{
 		node: n, pod: p, fifos: newFIFODirs(n.ContainerdState),
-		containers: map[string]*container{}, artifacts: map[string]*ociwasm.Artifact{},
+		containers: map[string]*container{}, compiling: newCompiling(),
 	}
 	s.recall()
 	return s
@@ -157,12 +161,10 @@ func (s *Service) Handle(ctx context.Context, method string, body []byte) (any, 
 func (s *Service) Close() {
 	s.idmaps.close()
 	s.ptys.close()
+	s.compiling.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, a := range s.artifacts {
-		a.Release()
-	}
-	s.artifacts = map[string]*ociwasm.Artifact{}
+	s.artifacts.release()
 }
 
 // enter takes the container's turn; leave gives it back.
