@@ -30,6 +30,9 @@ func TestExamples(t *testing.T) {
 				if r.Wrong != "" {
 					t.Errorf("container %s: %s\n%s", r.Container, r.Wrong, r.Log)
 				}
+				if r.ColdStart <= 0 || r.FirstStart <= 0 {
+					t.Errorf("container %s: no cold start", r.Container)
+				}
 				t.Logf("container %s: cold start %s", r.Container, r.ColdStart)
 			}
 		})

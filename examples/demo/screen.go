@@ -77,9 +77,7 @@ func (s *screen) result(r *show.Result, several bool) {
 	if r.Reason != "" {
 		ended += " (" + r.Reason + ")"
 	}
-	if r.ColdStart > 0 {
-		ended += fmt.Sprintf(", cold start %.1f ms (the first, %.1f ms)", milliseconds(r.ColdStart), milliseconds(r.FirstStart))
-	}
+	ended += fmt.Sprintf(", cold start %.1f ms%s (the first, %.1f ms)", milliseconds(r.ColdStart), slow(r), milliseconds(r.FirstStart))
 	s.say("  %s %s", mark, ended)
 }
 
@@ -103,17 +101,22 @@ func (s *screen) table(results []show.Result) {
 	w := tabwriter.NewWriter(s.w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "POD\tCONTAINER\tEXIT\tREASON\tFIRST START\tCOLD START")
 	for _, r := range results {
-		first, cold := "-", "-"
-		if r.ColdStart > 0 {
-			first = fmt.Sprintf("%.1f ms", milliseconds(r.FirstStart))
-			cold = fmt.Sprintf("%.1f ms", milliseconds(r.ColdStart))
-		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", r.Example, r.Container, r.ExitCode, r.Reason, first, cold)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%.1f ms\t%.1f ms%s\n", r.Example, r.Container, r.ExitCode, r.Reason,
+			milliseconds(r.FirstStart), milliseconds(r.ColdStart), slow(&r))
 	}
 	_ = w.Flush()
 	s.say("%s", s.paint(faint, "Cold start: RunPodSandbox, CreateContainer and StartContainer to the first byte in the log."))
+	s.say("%s", s.paint(faint, "*: to the answer of StartContainer; a pod's second container from its CreateContainer on."))
 	s.say("%s", s.paint(faint, "The first start of an image on a node may include compiling its module, once."))
 	s.say("")
+}
+
+// slow marks a time that does not end with the first byte.
+func slow(r *show.Result) string {
+	if r.Slow {
+		return "*"
+	}
+	return ""
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

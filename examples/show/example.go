@@ -17,7 +17,8 @@ type Example struct {
 	About string
 	// Annotations of the pod.
 	Annotations map[string]string
-	// Slow examples work before they say anything: their cold start is not measured.
+	// Slow examples work before they say anything: their cold start ends with the answer
+	// to StartContainer.
 	Slow bool
 	// Containers are started in this order.
 	Containers []Container
@@ -65,11 +66,12 @@ type Result struct {
 	Log                string
 	// Did is what Do returned.
 	Did string
-	// ColdStart is the time from RunPodSandbox to the first byte in the log, by
-	// way of CreateContainer and StartContainer; 0 where it was not measured, as for
-	// later containers of a pod. FirstStart is the same for the first pod of an image
-	// on a node, which may have to compile the module.
+	// ColdStart is the time from RunPodSandbox, for later containers of a pod from
+	// CreateContainer, to the first byte in the log, or to the answer of StartContainer
+	// if the example is Slow. FirstStart is the same for the first pod of an image on a
+	// node, which may have to compile the module.
 	FirstStart, ColdStart time.Duration
+	Slow                  bool
 	// Wrong says what differs from what was expected; empty when nothing does.
 	Wrong string
 }

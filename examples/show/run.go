@@ -36,11 +36,8 @@ type Running struct {
 func Run(ctx context.Context, n *node.Node, e *Example, volumes string) (results []Result, err error) {
 	ctx, cancel := context.WithTimeout(ctx, exampleTimeout)
 	defer cancel()
-	var starts [2]time.Duration
+	var starts [2][]time.Duration
 	for i := range starts {
-		if e.Slow {
-			break
-		}
 		if starts[i], err = e.coldStart(ctx, n, filepath.Join(volumes, fmt.Sprint("start", i))); err != nil {
 			return nil, fmt.Errorf("%s: %w", e.Name, err)
 		}
@@ -76,8 +73,8 @@ func Run(ctx context.Context, n *node.Node, e *Example, volumes string) (results
 			return nil, fmt.Errorf("%s: container %s: %w\n%s", e.Name, c.name(), err, r.logs(ctx))
 		}
 	}
-	results[0].FirstStart, results[0].ColdStart = starts[0], starts[1]
 	for k := range e.Containers {
+		results[k].FirstStart, results[k].ColdStart, results[k].Slow = starts[0][k], starts[1][k], e.Slow
 		if err := e.Containers[k].finish(ctx, started[k], &results[k]); err != nil {
 			return nil, fmt.Errorf("%s: container %s: %w\n%s", e.Name, e.Containers[k].name(), err, started[k].logs(ctx))
 		}
