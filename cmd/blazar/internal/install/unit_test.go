@@ -27,6 +27,7 @@ func TestUnit(t *testing.T) {
 		"Service.Type":                     "notify",
 		"Service.ExecStart":                "/usr/local/bin/blazar serve",
 		"Service.WatchdogSec":              "30",
+		"Service.TimeoutStartSec":          "180",
 		"Service.KillMode":                 "process",
 		"Service.RuntimeDirectory":         "blazar",
 		"Service.RuntimeDirectoryPreserve": "yes",
