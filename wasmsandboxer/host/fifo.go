@@ -37,15 +37,16 @@ func newFIFODirs(state string) fifoDirs {
 // open opens a FIFO that containerd made for this container, for reading and
 // writing so that it neither blocks nor ends when the other side comes and goes.
 // A name that belongs to anything else is errdefs.ErrPermissionDenied. An output is
-// opened when somebody reads it, or ctx has ended.
-func (d fifoDirs) open(ctx context.Context, container, path string, output bool) (*os.File, error) {
+// opened when somebody reads it, or ctx has ended; end is opened for writing alone,
+// and nil for an input.
+func (d fifoDirs) open(ctx context.Context, container, path string, output bool) (file, end *os.File, err error) {
 	base, rel, err := d.split(container, path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	dir, err := unix.Open(base, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("FIFO %s: open %s: %w", path, base, kindOf(err))
+		return nil, nil, fmt.Errorf("FIFO %s: open %s: %w", path, base, kindOf(err))
 	}
 	defer func() { _ = unix.Close(dir) }() // only a path
 	probe, err := unix.Openat2(dir, rel, &unix.OpenHow{
@@ -53,30 +54,31 @@ func (d fifoDirs) open(ctx context.Context, container, path string, output bool)
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("FIFO %s: %w", path, kindOf(err))
+		return nil, nil, fmt.Errorf("FIFO %s: %w", path, kindOf(err))
 	}
 	defer func() { _ = unix.Close(probe) }() // only a path
 	var st unix.Stat_t
 	if err := unix.Fstat(probe, &st); err != nil {
-		return nil, fmt.Errorf("FIFO %s: %w", path, err)
+		return nil, nil, fmt.Errorf("FIFO %s: %w", path, err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFIFO {
-		return nil, fmt.Errorf("%s is not a FIFO: %w", path, errdefs.ErrPermissionDenied)
+		return nil, nil, fmt.Errorf("%s is not a FIFO: %w", path, errdefs.ErrPermissionDenied)
 	}
 	// The very file that was looked at, whatever its name stands for by now.
-	file := fmt.Sprintf("/proc/self/fd/%d", probe)
+	name := fmt.Sprintf("/proc/self/fd/%d", probe)
 	if output {
-		reader, err := stdio.AwaitReader(ctx, file)
-		if err != nil {
-			return nil, fmt.Errorf("FIFO %s: %w", path, err)
+		if end, err = stdio.AwaitReader(ctx, name); err != nil {
+			return nil, nil, fmt.Errorf("FIFO %s: %w", path, err)
 		}
-		defer func() { _ = reader.Close() }() // nothing was written to it
 	}
-	fd, err := unix.Open(file, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(name, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("FIFO %s: %w", path, err)
+		if end != nil {
+			_ = end.Close() // nothing was written to it
+		}
+		return nil, nil, fmt.Errorf("FIFO %s: %w", path, err)
 	}
-	return os.NewFile(uintptr(fd), path), nil
+	return os.NewFile(uintptr(fd), path), end, nil
 }
 
 // split checks the name and divides it into a directory that containerd owns and

@@ -33,7 +33,7 @@ func TestFIFOsOfTheContainerOpen(t *testing.T) {
 		fifo(t, state, criContainers, "mine/io/456/exec1-stderr"),
 		fifo(t, state, "fifo/789/mine-stdin"),
 	} {
-		f, err := d.open(t.Context(), "mine", path, false)
+		f, _, err := d.open(t.Context(), "mine", path, false)
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
 			continue
@@ -59,14 +59,14 @@ func TestOutputWaitsForItsReader(t *testing.T) {
 		}
 		got <- string(b)
 	}()
-	f, err := newFIFODirs(state).open(t.Context(), "mine", path, true)
+	f, end, err := newFIFODirs(state).open(t.Context(), "mine", path, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.WriteString("all"); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Close(); err != nil {
+	if err := errors.Join(f.Close(), end.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if s := <-got; s != "all" {
@@ -74,7 +74,7 @@ func TestOutputWaitsForItsReader(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := newFIFODirs(state).open(ctx, "mine", path, true); !errors.Is(err, context.DeadlineExceeded) {
+	if _, _, err := newFIFODirs(state).open(ctx, "mine", path, true); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("without a reader: %v", err)
 	}
 }
@@ -124,7 +124,7 @@ func TestForgedFIFOsAreRefused(t *testing.T) {
 		"NUL":                        {mine + "/a\x00b", errdefs.ErrInvalidArgument},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f, err := d.open(t.Context(), "mine", c.path, false)
+			f, _, err := d.open(t.Context(), "mine", c.path, false)
 			if err == nil {
 				_ = f.Close()
 			}

@@ -41,17 +41,21 @@ const readerTimeout = 10 * time.Second
 func (s *Service) openStdio(ctx context.Context, b *bundle, container string, q hostapi.Stdio) error {
 	ctx, cancel := context.WithTimeout(ctx, readerTimeout)
 	defer cancel()
-	for _, f := range []struct{ role, path string }{
-		{hostapi.RoleStdin, q.Stdin}, {hostapi.RoleStdout, q.Stdout}, {hostapi.RoleStderr, q.Stderr},
+	for _, f := range []struct{ role, end, path string }{
+		{hostapi.RoleStdin, "", q.Stdin},
+		{hostapi.RoleStdout, hostapi.RoleStdoutEnd, q.Stdout}, {hostapi.RoleStderr, hostapi.RoleStderrEnd, q.Stderr},
 	} {
 		if f.path == "" || f.role == hostapi.RoleStderr && q.Terminal {
 			continue
 		}
-		file, err := s.fifos.open(ctx, container, f.path, f.role != hostapi.RoleStdin)
+		file, end, err := s.fifos.open(ctx, container, f.path, f.end != "")
 		if err != nil {
 			return err
 		}
 		b.add(f.role, file)
+		if end != nil {
+			b.add(f.end, end)
+		}
 	}
 	if !q.Terminal {
 		return nil

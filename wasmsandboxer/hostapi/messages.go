@@ -36,6 +36,11 @@ const (
 	RoleStdin  = "stdin"
 	RoleStdout = "stdout"
 	RoleStderr = "stderr"
+	// RoleStdoutEnd and RoleStderrEnd are the writing ends of the FIFOs, which the
+	// other two open for reading too: held after these were closed, what nobody has
+	// read yet is not lost, and they tell (by POLLERR, poll(2)) that there is nobody.
+	RoleStdoutEnd = "stdout-end"
+	RoleStderrEnd = "stderr-end"
 	// RolePTY is the master of a terminal, RoleTTY its other end.
 	RolePTY = "pty"
 	RoleTTY = "tty"

@@ -26,6 +26,7 @@ type fakeHost struct {
 	rootfs string
 	reply  hostapi.PrepareReply
 	pty    bool
+	fifo   string // the path of the FIFO that stdout is, if it is one
 	// threads are the files of the container's group, which prepare and update send.
 	threads func() []*os.File
 	// update refuses an update.
@@ -100,6 +101,10 @@ func (h *fakeHost) files() (files []*os.File, roles []string) {
 	in, inW := h.pipe()
 	outR, out := h.pipe()
 	h.stdin, h.stdout = inW, outR
+	if h.fifo != "" {
+		out = h.open(unix.O_RDWR)
+		add(hostapi.RoleStdoutEnd, h.open(unix.O_WRONLY))
+	}
 	add(hostapi.RoleStdin, in)
 	add(hostapi.RoleStdout, out)
 	if h.pty {
@@ -113,6 +118,17 @@ func (h *fakeHost) files() (files []*os.File, roles []string) {
 	h.stderr = errR
 	add(hostapi.RoleStderr, errs)
 	return files, roles
+}
+
+// open opens the FIFO that is stdout.
+func (h *fakeHost) open(flags int) *os.File {
+	h.t.Helper()
+	f, err := os.OpenFile(h.fifo, flags|unix.O_NONBLOCK, 0)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { _ = f.Close() }) // closing twice is harmless
+	return f
 }
 
 func (h *fakeHost) pipe() (r, w *os.File) {

@@ -33,7 +33,8 @@ type process struct {
 	module   *module
 	system   *wasip1.System
 	instance engines.Instance
-	terminal *terminal    // nil without one
+	terminal *terminal // nil without one
+	outlast  *outlast
 	begin    func() error // asked before the guest is started
 	ended    func()       // called once, after done was closed
 
@@ -55,7 +56,7 @@ var (
 
 // newProcess owns p.streams from the start.
 func newProcess(ctx context.Context, c *container, config processConfig) (_ *process, err error) {
-	p := &process{c: c, config: config, begin: func() error { return nil }, ended: func() {}, done: make(chan struct{})}
+	p := &process{c: c, config: config, begin: func() error { return nil }, ended: func() {}, done: make(chan struct{}), outlast: newOutlast(config.streams.ends)}
 	defer func() {
 		if err != nil {
 			p.free()
@@ -177,6 +178,7 @@ func (p *process) finish(status uint32, lastWords string) {
 		p.terminal.drain()
 	}
 	s.close()
+	p.outlast.begin()
 	p.mu.Lock()
 	p.exit = task.Exit{Status: status, At: time.Now()}
 	p.mu.Unlock()
@@ -252,6 +254,7 @@ func (p *process) free() {
 		_ = p.system.Close()
 	}
 	p.config.streams.close()
+	p.outlast.close()
 	p.mu.Lock()
 	m := p.module
 	p.module = nil

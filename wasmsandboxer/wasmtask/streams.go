@@ -18,6 +18,7 @@ type streams struct {
 	message               *os.File // takes the last words
 	listeners             []*os.File
 	threads               threadFiles
+	ends                  []*os.File // further writing ends of the output's FIFOs
 }
 
 // takeStreams sorts files by their roles; on an error it has closed them.
@@ -38,6 +39,8 @@ func takeStreams(roles []string, files []*os.File) (*streams, error) {
 		switch {
 		case role == hostapi.RoleListener:
 			s.listeners = append(s.listeners, files[i])
+		case role == hostapi.RoleStdoutEnd, role == hostapi.RoleStderrEnd:
+			s.ends = append(s.ends, files[i])
 		case role == hostapi.RoleThreads:
 			s.threads.enter = append(s.threads.enter, files[i])
 		case role == hostapi.RoleThrottling && s.threads.throttling == nil:
@@ -51,6 +54,7 @@ func takeStreams(roles []string, files []*os.File) (*streams, error) {
 	return s, nil
 }
 
+// close closes everything but the ends, which outlast it.
 func (s *streams) close() {
 	for _, f := range append([]*os.File{s.stdin, s.stdout, s.stderr, s.pty, s.tty, s.message}, s.listeners...) {
 		if f != nil {
