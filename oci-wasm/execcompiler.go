@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strconv"
@@ -19,9 +20,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CompileUID is the user that compilers run as when root starts them: one that
-// nobody else has, outside the ranges of distributions and of systemd.
-const CompileUID = 1_999_999_000
+// Compilers run as users of their own when root starts them, from CompileUID on, each
+// as another by chance: outside the ranges of distributions, of systemd and, unless
+// others are configured, of pods (package idrange).
+// Of the same user, one that a hostile module has taken over could write into the
+// memory of another, and so into the code of somebody else's module.
+const (
+	CompileUID  = 0x7ffe0000
+	CompileUIDs = 65536
+)
 
 // CompileLimits bound one compilation.
 type CompileLimits struct {
@@ -101,7 +108,7 @@ func (x *ExecCompiler) Compile(ctx context.Context, engine string, module *os.Fi
 		return err
 	}
 	defer func() { _ = out.Close() }() // only handed on
-	uid := compileUID()
+	uid := someUID(compileUID())
 	if uid != 0 {
 		if err := out.Chown(uid, uid); err != nil {
 			return fmt.Errorf("handing the output directory to the compiler: %w", err)
@@ -163,7 +170,7 @@ func (x *ExecCompiler) command(ctx context.Context, engine string, l CompileLimi
 	return cmd
 }
 
-// compileUID is the user the child becomes, 0 for the one it has: changing it and
+// compileUID is the first of the users a child may become, 0 for the one it has: changing it and
 // making namespaces takes root with the usual capabilities, outside a user
 // namespace. Without, the limits hold all the same.
 var compileUID = sync.OnceValue(func() int {
@@ -175,6 +182,14 @@ var compileUID = sync.OnceValue(func() int {
 	}
 	return CompileUID
 })
+
+// someUID is one of the users from first on; 0 if that is.
+func someUID(first int) int {
+	if first == 0 {
+		return 0
+	}
+	return first + rand.IntN(CompileUIDs)
+}
 
 // explain finds out what ended the child.
 func explain(ctx context.Context, err error, state *os.ProcessState, l CompileLimits, stderr string) error {

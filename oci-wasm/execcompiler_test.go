@@ -3,6 +3,8 @@ package ociwasm
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +12,8 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+
+	"blazar/internal/idrange"
 )
 
 func moduleFile(t *testing.T) *os.File {
@@ -117,7 +121,15 @@ func TestCompilerIsConfined(t *testing.T) {
 		t.Fatal(err)
 	}
 	report := string(data)
-	for _, want := range []string{"uid 1999999000 gid 1999999000 pid 1\n", "NoNewPrivs:\t1\n", "CapEff:\t0000000000000000\n", "CapPrm:\t0000000000000000\n", "Groups:\t \n"} {
+	var uid, gid, pid int
+	if _, err := fmt.Sscanf(report, "uid %d gid %d pid %d\n", &uid, &gid, &pid); err != nil || pid != 1 ||
+		uid != gid || uid < CompileUID || uid >= CompileUID+CompileUIDs {
+		t.Errorf("uid %d, gid %d, pid %d, %v", uid, gid, pid, err)
+	}
+	if last := idrange.DefaultLast + idrange.Size - 1; CompileUID <= last || CompileUID+CompileUIDs-1 > math.MaxInt32 {
+		t.Errorf("users from %d on: pods have those to %d", CompileUID, last)
+	}
+	for _, want := range []string{"NoNewPrivs:\t1\n", "CapEff:\t0000000000000000\n", "CapPrm:\t0000000000000000\n", "Groups:\t \n"} {
 		if !strings.Contains(report, want) {
 			t.Errorf("no %q", want)
 		}
@@ -132,6 +144,28 @@ func TestCompilerIsConfined(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(report)
+	}
+}
+
+// Compilers that run at the same time cannot reach one another, though they see each
+// other's processes: the code that one makes is somebody else's.
+func TestCompilersAreApart(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Fatal("needs root: run the tests as root, or only the others with -skip TestCompilersAreApart")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	victim := make(chan error, 1)
+	go func() { victim <- execCompiler(CompileLimits{}).Compile(ctx, "hang", moduleFile(t), outDir(t)) }()
+	dir := outDir(t)
+	err := execCompiler(CompileLimits{}).Compile(ctx, "pry", moduleFile(t), dir)
+	cancel()
+	<-victim
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := os.ReadFile(filepath.Join(dir, "report"))
+	if err != nil || !strings.Contains(string(report), "SEEN ") || strings.Contains(string(report), "OPENED ") {
+		t.Errorf("%s %v", report, err)
 	}
 }
 

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,6 +118,33 @@ var engines = map[string]func(module []byte, dir string) error{
 	},
 	// look tells what a compiler that was taken over can do.
 	"look": look,
+	// pry tries to get at another compiler.
+	"pry": pry,
+}
+
+// pry tries for a while to open the memory and the files of other compilers.
+func pry(_ []byte, dir string) error {
+	report := ""
+	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
+		if err != nil {
+			return err
+		}
+		for _, c := range commands {
+			line, _ := os.ReadFile(c)
+			if words := strings.Split(string(line), "\x00"); !slices.Contains(words, "hang") || !slices.Contains(words, "--confined") {
+				continue
+			}
+			report += "SEEN " + c + "\n"
+			if f, err := os.OpenFile(filepath.Dir(c)+"/mem", os.O_RDWR, 0); err == nil {
+				report += "OPENED " + f.Name() + "\n"
+			}
+			if _, err := os.ReadDir(filepath.Dir(c) + "/fd"); err == nil {
+				report += "OPENED fd\n"
+			}
+		}
+	}
+	return os.WriteFile(filepath.Join(dir, "report"), []byte(report), 0o600)
 }
 
 // awaitNice waits until all threads of the process have the nice value.
