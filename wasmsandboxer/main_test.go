@@ -18,7 +18,11 @@ func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "wasmsandboxer")
 	if err == nil {
 		defer func() { _ = os.RemoveAll(dir) }() // nothing to do about it
-		err = build(context.Background(), dir)
+		if before := os.Getenv(insideSystemd); before != "" {
+			locate(before)
+		} else {
+			err = build(context.Background(), dir)
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -27,12 +31,17 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-func build(ctx context.Context, dir string) error {
+// locate says where in dir everything is.
+func locate(dir string) {
 	built.task = filepath.Join(dir, "wasm-task")
 	built.hostile = filepath.Join(dir, "hostile")
 	built.blazar = filepath.Join(dir, "blazar")
 	built.image = filepath.Join(dir, "image")
 	built.cache = filepath.Join(dir, "cache")
+}
+
+func build(ctx context.Context, dir string) error {
+	locate(dir)
 	if err := os.Mkdir(built.image, 0o755); err != nil {
 		return err
 	}
