@@ -31,6 +31,7 @@ func TestManyPods(t *testing.T) {
 func comeAndGo(t *testing.T, i int) error {
 	ctx := t.Context()
 	config := theNode.Pod(fmt.Sprintf("many-%d", i))
+	isolateIn(t, config)
 	podID, err := theNode.RunPod(ctx, "blazar-wasm", config)
 	if err != nil {
 		return err

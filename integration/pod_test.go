@@ -49,6 +49,7 @@ func startPodOf(t *testing.T, handler string, changes ...func(*runtime.PodSandbo
 func podConfig(t *testing.T, changes ...func(*runtime.PodSandboxConfig)) *runtime.PodSandboxConfig {
 	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-", "#", "-").Replace(t.Name()))
 	c := theNode.Pod(name)
+	isolateIn(t, c)
 	for _, change := range changes {
 		change(c)
 	}

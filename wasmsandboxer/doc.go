@@ -9,6 +9,7 @@
 //	<dir>/scratch    an empty directory for building mounts
 //	<dir>/containers what was chosen for each container
 //	<dir>/stderr     a FIFO: what wasm-task says
+//	<dir>/workers/<container>  the same again for a container's own process, its worker
 //	<sockets>/<hash>.task  the Task API
 //	<sockets>/<hash>.host  where a restarted daemon connects to the wasm-task
 //	<cgroup parent>/<id>

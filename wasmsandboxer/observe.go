@@ -2,6 +2,7 @@ package wasmsandboxer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/containerd/errdefs"
@@ -60,6 +61,13 @@ func (p *pod) Describe(context.Context) map[string]any {
 	if r := p.resources(); r != nil {
 		m["limits"] = r
 	}
+	if len(p.workers) > 0 {
+		all := map[string]any{}
+		for id, w := range p.workers {
+			all[id] = w.describeWorker()
+		}
+		m["workers"] = all
+	}
 	return m
 }
 
@@ -91,13 +99,21 @@ func (p *pod) Update(ctx context.Context, r *sandbox.Request) error {
 	if service == nil {
 		return nil
 	}
-	return service.PodResized(ctx)
+	return errors.Join(service.PodResized(ctx), p.eachWorker(func(w *pod) error {
+		if s := w.hostService(); s != nil {
+			return s.PodResized(ctx)
+		}
+		return nil
+	}))
 }
 
-// resources are the limits of the pod's cgroup: what its containers may use in all,
-// and what the pod itself costs, so that a guest over its own limit ends by its
+// resources are the limits of the cgroup: for a pod what its containers may use in
+// all, and what the pod itself costs, so that a guest over its own limit ends by its
 // engine, with a reason, and not by the kernel. p.mu is held.
 func (p *pod) resources() *specs.LinuxResources {
+	if p.worker != nil {
+		return p.worker.resources
+	}
 	r, over := p.linux.GetResources(), p.linux.GetOverhead()
 	if r == nil {
 		return nil
@@ -108,7 +124,7 @@ func (p *pod) resources() *specs.LinuxResources {
 		if extra <= 0 {
 			extra = p.s.config.MemoryOverhead
 		}
-		m += extra
+		m += extra + p.workersBelow()*p.s.config.MemoryOverhead
 		out.Memory = &specs.LinuxMemory{Limit: &m}
 	}
 	out.CPU = cpu(r)

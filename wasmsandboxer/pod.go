@@ -26,12 +26,22 @@ type record struct {
 	Cgroup *cgroup.State `json:"cgroup,omitempty"`
 	// Process is the pod's wasm-task.
 	Process *proc.Ref `json:"process,omitempty"`
+	// Workers are those of its containers that have one, by container. The map is
+	// replaced, never changed.
+	Workers map[string]record `json:"workers,omitempty"`
+	// Why is set for a worker alone.
+	Why string `json:"why,omitempty"`
 }
 
-// pod is one wasm pod. The shell serializes Start, Stop and Delete.
+// pod is one wasm-task and all it has: a wasm pod, the calls of which the shell
+// serializes, or a worker, whose calls take turns.
 type pod struct {
 	s *Sandboxer
 	r *sandbox.Request
+	// worker is nil for a pod.
+	worker *worker
+	// saving holds one token: who has it may save the record.
+	saving chan struct{}
 
 	mu       sync.Mutex                 // guards the fields below
 	linux    *cri.LinuxPodSandboxConfig // with the limits as they are now
@@ -44,6 +54,7 @@ type pod struct {
 	oom      bool // the pod's cgroup ran out of memory
 	stopping bool // Stop was called
 	deleted  bool // the id range was given back
+	workers  map[string]*pod
 	exit     *sandbox.Exit
 
 	ended chan struct{} // closed when exit is set
@@ -61,10 +72,17 @@ type pod struct {
 
 var _ sandbox.Sandbox = (*pod)(nil)
 
-func newPod(s *Sandboxer, r *sandbox.Request, rec record) *pod {
-	p := &pod{s: s, r: r, linux: r.Config.GetLinux(), record: rec, ended: make(chan struct{}), idle: make(chan struct{}), tail: &tail{}}
-	ctx := log.WithLogger(context.Background(), log.L.WithField("sandbox_id", r.ID))
-	p.ctx, p.cancel = context.WithCancel(ctx)
+func newPod(s *Sandboxer, r *sandbox.Request, rec record, w *worker) *pod {
+	p := &pod{
+		s: s, r: r, linux: r.Config.GetLinux(), record: rec, worker: w, ended: make(chan struct{}),
+		idle: make(chan struct{}), tail: &tail{},
+		saving: make(chan struct{}, 1), workers: map[string]*pod{},
+	}
+	logger := log.L.WithField("sandbox_id", r.ID)
+	if w != nil {
+		logger = logger.WithField("container_id", w.container)
+	}
+	p.ctx, p.cancel = context.WithCancel(log.WithLogger(context.Background(), logger))
 	s.add(p)
 	return p
 }
@@ -106,6 +124,7 @@ const (
 	scratchName = "scratch"
 	notesName   = "containers"
 	stderrName  = "stderr"
+	workersName = "workers"
 )
 
 func (p *pod) path(name string) string { return filepath.Join(p.r.Dir, name) }
@@ -119,7 +138,11 @@ const (
 // socket is the path of a socket. It is short whatever the id is: a socket's path
 // has 107 bytes at most, and ids have 64.
 func (p *pod) socket(suffix string) string {
-	sum := sha256.Sum256([]byte(p.r.Namespace + "/" + p.r.ID))
+	name := p.r.Namespace + "/" + p.r.ID
+	if p.worker != nil {
+		name += "/" + p.worker.container
+	}
+	sum := sha256.Sum256([]byte(name))
 	return filepath.Join(p.s.config.Sockets, hex.EncodeToString(sum[:10])+suffix)
 }
 
@@ -163,18 +186,24 @@ func (p *pod) watch(h *proc.Handle) {
 	}
 	p.finish(p.explain(e))
 	p.mu.Lock()
-	service, oom := p.service, p.oom && !p.stopping
+	service, oom := p.service, p.oom && !p.stopping && p.worker == nil
 	p.mu.Unlock()
 	if oom {
 		service.OutOfMemory(p.ctx)
 	}
 	p.cancel()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), stopTimeout)
+	defer cancel()
+	if err := p.stopWorkers(ctx); err != nil {
+		log.G(p.ctx).WithError(err).Error("workers of a pod that has ended run on until it is removed")
+	}
 }
 
 // explain says how a wasm-task ended and why, as far as that can be known.
 func (p *pod) explain(e proc.Exit) sandbox.Exit {
+	oom := p.oomKilled()
 	p.mu.Lock()
-	stopping, oom := p.stopping, p.oom
+	stopping := p.stopping
 	p.mu.Unlock()
 	out := sandbox.Exit{Status: e.Status, At: e.At}
 	if !e.Known {
@@ -183,7 +212,7 @@ func (p *pod) explain(e proc.Exit) sandbox.Exit {
 	switch {
 	case stopping:
 	case oom:
-		out.Reason = "OOMKilled: the pod's memory cgroup ran out of memory and wasm-task was killed"
+		out.Reason = "OOMKilled: " + p.cgroupName() + " ran out of memory and wasm-task was killed"
 	case !e.Known:
 		out.Reason = "wasm-task ended, how is unknown"
 	case e.Status > 128:

@@ -30,7 +30,7 @@ func (s *Sandboxer) Create(ctx context.Context, r *sandbox.Request) (sandbox.San
 	if err != nil {
 		return nil, err
 	}
-	p := newPod(s, r, record{UID: uid})
+	p := newPod(s, r, record{UID: uid}, nil)
 	if err := r.Save(ctx, p.record); err != nil {
 		s.remove(p)
 		s.config.IDs.Release(uid)
@@ -52,27 +52,45 @@ func (s *Sandboxer) Recover(ctx context.Context, r *sandbox.Request, saved json.
 	if err := s.config.IDs.Reserve(rec.UID); err != nil {
 		log.G(ctx).WithError(err).Warn("two pods have the same user id")
 	}
-	p := newPod(s, r, rec)
+	p := newPod(s, r, rec, nil)
+	known := p.knowWorkers(ctx)
+	defer func() {
+		for _, n := range known {
+			n.worker.leave()
+		}
+	}()
+	if err := p.recover(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.recoverWorkers(ctx, known); err != nil {
+		return nil, errors.Join(err, p.release(ctx))
+	}
+	return p, nil
+}
+
+// recover finds what the record names.
+func (p *pod) recover(ctx context.Context) error {
+	rec := p.record
 	if rec.Cgroup != nil {
 		g, err := cgroup.Load(*rec.Cgroup)
 		if err != nil {
 			log.G(ctx).WithError(err).Warn("cgroup of a recovered pod")
 		}
-		p.group = g // also one that is gone can be deleted
+		p.setGroup(g) // also one that is gone can be deleted
 	}
 	if rec.Process == nil {
-		return p, p.recoverUnstarted(ctx) // or not to its end
+		return p.recoverUnstarted(ctx) // or not to its end
 	}
 	h, err := proc.Open(*rec.Process)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		p.lost("wasm-task ended while blazar serve was not running")
-		return p, nil
+		return nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("wasm pod %s: %w", r.ID, err)
+		return fmt.Errorf("wasm pod %s: %w", p.r.ID, err)
 	}
 	p.adopt(h, nil)
-	return p, nil
+	return nil
 }
 
 // recoverUnstarted finds what a daemon left that was killed in the middle of Start:
@@ -85,11 +103,17 @@ func (p *pod) recoverUnstarted(ctx context.Context) error {
 	if _, err := os.Stat(p.path(rootName)); err != nil {
 		return nil // Start makes the root first
 	}
-	g, err := cgroup.Create(ctx, p.cgroupParent(), p.r.ID, nil)
+	g, err := p.newGroup(ctx, nil)
 	if err != nil {
 		log.G(ctx).WithError(err).Warn("a cgroup may stay of a pod that was not started to its end")
 		return nil
 	}
-	p.group = g
+	p.setGroup(g)
 	return nil
+}
+
+func (p *pod) setGroup(g *cgroup.Group) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.group = g
 }

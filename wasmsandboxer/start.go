@@ -10,6 +10,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/containerd/log"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"blazar/internal/cgroup"
@@ -22,10 +23,20 @@ import (
 )
 
 // Start makes the pod's root and cgroup and runs wasm-task in them.
-func (p *pod) Start(ctx context.Context) (_ *sandbox.Started, err error) {
+func (p *pod) Start(ctx context.Context) (*sandbox.Started, error) {
 	if p.process != nil || p.exit != nil {
 		return nil, fmt.Errorf("wasm pod was started already: %w", errdefs.ErrFailedPrecondition)
 	}
+	tasks, err := listen("unix", p.socket(taskSocket))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = tasks.Close() }() // wasm-task has its own
+	return p.start(ctx, tasks)
+}
+
+// start serves the Task API on tasks, a listener, or for a worker a connection.
+func (p *pod) start(ctx context.Context, tasks *os.File) (_ *sandbox.Started, err error) {
 	if err := p.makeRoot(); err != nil {
 		return nil, err
 	}
@@ -33,7 +44,7 @@ func (p *pod) Start(ctx context.Context) (_ *sandbox.Started, err error) {
 		return nil, err
 	}
 	started := time.Now()
-	task, err := p.spawn(ctx)
+	task, err := p.spawn(ctx, tasks)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +64,7 @@ func (p *pod) Start(ctx context.Context) (_ *sandbox.Started, err error) {
 	}
 	// Until now wasm-task waits, and ends with the connection should the daemon die.
 	err = hostapi.SendHello(task.Control, hostapi.Hello{
-		Sandbox: p.r.ID, Namespace: p.r.Namespace, Pid: uint32(task.Pid),
+		Sandbox: p.r.ID, Namespace: p.r.Namespace, Container: p.container(), Pid: uint32(task.Pid),
 		CgroupV2: p.group.Mode() == cgroup.V2, LogLevel: p.s.config.LogLevel,
 	})
 	if err != nil {
@@ -84,14 +95,22 @@ func (p *pod) cgroupParent() string {
 	return p.s.config.CgroupParent
 }
 
-// makeCgroup makes the pod's cgroup and records it.
+// newGroup makes the cgroup.
+func (p *pod) newGroup(ctx context.Context, r *specs.LinuxResources) (*cgroup.Group, error) {
+	if p.worker != nil {
+		return p.worker.newGroup(ctx, r)
+	}
+	return cgroup.Create(ctx, p.cgroupParent(), p.r.ID, r)
+}
+
+// makeCgroup makes the cgroup and records it.
 func (p *pod) makeCgroup(ctx context.Context) error {
 	p.mu.Lock()
 	limits := p.resources()
 	p.mu.Unlock()
-	g, err := cgroup.Create(ctx, p.cgroupParent(), p.r.ID, limits)
+	g, err := p.newGroup(ctx, limits)
 	if err != nil {
-		return fmt.Errorf("cgroup of the pod: %w", err)
+		return fmt.Errorf("%s: %w", p.cgroupName(), err)
 	}
 	state := g.State()
 	p.mu.Lock()
@@ -103,7 +122,7 @@ func (p *pod) makeCgroup(ctx context.Context) error {
 }
 
 // spawn starts wasm-task confined.
-func (p *pod) spawn(ctx context.Context) (*confine.Process, error) {
+func (p *pod) spawn(ctx context.Context, tasks *os.File) (*confine.Process, error) {
 	c := confine.Config{
 		Binary: p.s.config.Binary,
 		Env:    []string{"GOMAXPROCS=" + maxProcs()},
@@ -131,13 +150,11 @@ func (p *pod) spawn(ctx context.Context) (*confine.Process, error) {
 	if dir != nil {
 		open, c.CgroupFD = append(open, dir), dir
 	}
-	for _, l := range []struct{ network, suffix string }{{"unix", taskSocket}, {"unixpacket", hostSocket}} {
-		f, err := listen(l.network, p.socket(l.suffix))
-		if err != nil {
-			return nil, err
-		}
-		open, c.Files = append(open, f), append(c.Files, f)
+	daemons, err := listen("unixpacket", p.socket(hostSocket))
+	if err != nil {
+		return nil, err
 	}
+	open, c.Files = append(open, daemons), []*os.File{tasks, daemons}
 	if c.Stderr, err = makeFIFO(p.path(stderrName)); err != nil {
 		return nil, err
 	}
@@ -180,11 +197,17 @@ func makeFIFO(path string) (*os.File, error) {
 // adopt follows a running wasm-task: its end, what it says, what it asks. conn is
 // the connection it was born with, nil to connect to it.
 func (p *pod) adopt(h *proc.Handle, conn *net.UnixConn) {
-	service := host.New(p.s.config.Node, host.Pod{
+	about := host.Pod{
 		ID: p.r.ID, Namespace: p.r.Namespace, Root: p.path(rootName), Scratch: p.path(scratchName), Notes: p.path(notesName),
 		UID: p.record.UID, NetNS: p.r.NetNS, Group: p.group, Annotations: p.r.Annotations,
-		RuntimeHandler: p.r.RuntimeHandler, Config: p.r.Config,
-	})
+		RuntimeHandler: p.r.RuntimeHandler, Config: p.r.Config, MemoryOverhead: p.s.config.MemoryOverhead,
+	}
+	if p.worker != nil {
+		about.Container, about.Parent = p.worker.container, p.worker.pod.hostService()
+	} else {
+		about.Workers = workers{p}
+	}
+	service := host.New(p.s.config.Node, about)
 	p.mu.Lock()
 	p.process, p.service = h, service
 	if conn != nil {
@@ -229,23 +252,5 @@ func (p *pod) serve(service *host.Service, conn *net.UnixConn) {
 		case <-p.ctx.Done():
 		case <-time.After(delay):
 		}
-	}
-}
-
-// watchOOM notes that the kernel found the pod's cgroup out of memory.
-func (p *pod) watchOOM() {
-	if p.group == nil {
-		return
-	}
-	events, err := p.group.OOM(p.ctx)
-	if err != nil {
-		log.G(p.ctx).WithError(err).Warn("cannot watch the pod's cgroup for lack of memory")
-		return
-	}
-	for range events {
-		log.G(p.ctx).Warn("the pod's memory cgroup is out of memory")
-		p.mu.Lock()
-		p.oom = true
-		p.mu.Unlock()
 	}
 }

@@ -17,8 +17,16 @@ import (
 // stopTimeout bounds the wait for a process that was sent SIGKILL.
 const stopTimeout = 20 * time.Second
 
-// Stop kills wasm-task, and with it every guest, and returns when it is gone.
+// Stop kills wasm-task and the workers, and with them every guest, and returns when
+// they are gone.
 func (p *pod) Stop(ctx context.Context) error {
+	if err := p.stopTask(ctx); err != nil {
+		return err
+	}
+	return p.stopWorkers(ctx)
+}
+
+func (p *pod) stopTask(ctx context.Context) error {
 	select {
 	case <-p.ended:
 		return nil
@@ -53,6 +61,9 @@ func (p *pod) Delete(ctx context.Context) error {
 	if err := p.release(ctx); err != nil {
 		return err
 	}
+	if err := p.deleteWorkers(ctx); err != nil {
+		return err
+	}
 	p.mu.Lock()
 	g := p.group
 	p.mu.Unlock()
@@ -61,10 +72,10 @@ func (p *pod) Delete(ctx context.Context) error {
 	}
 	if g != nil {
 		if err := g.Delete(ctx); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
-			return fmt.Errorf("cgroup of the pod: %w", err)
+			return fmt.Errorf("%s: %w", p.cgroupName(), err)
 		}
 	}
-	for _, path := range []string{p.path(rootName), p.path(scratchName), p.path(notesName), p.path(stderrName), p.socket(taskSocket), p.socket(hostSocket)} {
+	for _, path := range []string{p.path(rootName), p.path(scratchName), p.path(notesName), p.path(stderrName), p.path(workersName), p.socket(taskSocket), p.socket(hostSocket)} {
 		if err := os.RemoveAll(path); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package wasmsandboxer_test
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -22,6 +23,7 @@ import (
 	"blazar/sandbox/task/taskapi"
 	"blazar/wasmsandboxer"
 	"blazar/wasmsandboxer/host"
+	"blazar/wasmsandboxer/podspec"
 )
 
 // TestSuite runs wasm pods, with real wasm-tasks, through everything that a kind of
@@ -38,9 +40,23 @@ func TestSuite(t *testing.T) {
 	})
 }
 
+// TestIsolatedSuite does the same with every container in a process of its own.
+func TestIsolatedSuite(t *testing.T) {
+	testneeds.Root(t)
+	sandboxtest.Run(t, sandboxtest.Kind{
+		New: func(t *testing.T) *sandboxtest.Harness {
+			return newAnnotated(t, map[string]string{podspec.AnnotationIsolation: "process"})
+		},
+		Lacks: []sandboxtest.Ability{sandboxtest.Pausing, sandboxtest.LateFailure},
+	})
+}
+
 var cases atomic.Int32
 
-func newHarness(t *testing.T) *sandboxtest.Harness {
+func newHarness(t *testing.T) *sandboxtest.Harness { return newAnnotated(t, nil) }
+
+// newAnnotated is a node of which every container has these annotations.
+func newAnnotated(t *testing.T, annotations map[string]string) *sandboxtest.Harness {
 	root, err := os.MkdirTemp("/tmp", "wk")
 	if err != nil {
 		t.Fatal(err)
@@ -75,6 +91,7 @@ func newHarness(t *testing.T) *sandboxtest.Harness {
 		},
 		Bundle: func(t testing.TB, pod, container, bundle string, p sandboxtest.Program) *taskapi.CreateTaskRequest {
 			spec := &specs.Spec{Process: process(p), Annotations: map[string]string{}, Root: &specs.Root{Path: "rootfs"}}
+			maps.Copy(spec.Annotations, annotations)
 			if p.Args[0] == "deaf" { // a guest can be deaf to SIGTERM only if it has a listener
 				spec.Annotations["blazar/listen"] = "tcp:" + freeAddress(t)
 			}

@@ -1,7 +1,9 @@
 // Command wasm-task is a wasm pod: it serves containerd's Task API and runs the
 // guests. It is started by `blazar serve` with every privilege already gone (package
 // internal/confine), and with three sockets: 3 to the host service in the daemon, 4
-// to serve the Task API on, 5 where a restarted daemon connects.
+// to serve the Task API on, 5 where a restarted daemon connects. A worker, which runs
+// one container for the wasm-task of its pod, is the same program, whose 4 is its
+// connection to that one.
 package main
 
 import (
@@ -65,7 +67,7 @@ func run() error {
 	if err := log.SetLevel(hello.LogLevel); hello.LogLevel != "" && err != nil {
 		return err
 	}
-	tasks, err := listener(4)
+	tasks, err := taskListener(4, hello)
 	if err != nil {
 		return err
 	}
@@ -76,22 +78,44 @@ func run() error {
 	return serve(daemon, tasks, daemons, hello)
 }
 
-// serve never returns unless something is wrong: the pod ends by SIGKILL.
-func serve(daemon *net.UnixConn, tasks, daemons *net.UnixListener, hello hostapi.Hello) error {
+// serve never returns unless something is wrong: the pod ends by SIGKILL. A worker
+// ends with its connection, also when the pod or its daemon are gone.
+func serve(daemon *net.UnixConn, tasks net.Listener, daemons *net.UnixListener, hello hostapi.Hello) error {
 	ctx := context.Background()
 	client := hostapi.NewClient()
 	go client.Attach(daemon)
 	go client.Accept(ctx, daemons)
 	rt := wasmtask.New(client, builtin.Engines(), hello)
-	server := task.NewServer(rt, task.Options{
-		Publisher: wasmtask.Publisher{Host: client}, Pid: hello.Pid, Runtime: "wasm",
-	})
 	t, err := ttrpc.NewServer()
 	if err != nil {
 		return err
 	}
-	server.Register(t)
-	return t.Serve(ctx, tasks)
+	options := task.Options{Publisher: wasmtask.Publisher{Host: client}, Pid: hello.Pid, Runtime: "wasm"}
+	if hello.Container != "" {
+		feed := wasmtask.NewFeed()
+		feed.Register(t)
+		options.Publisher = feed
+	}
+	task.NewServer(rt, options).Register(t)
+	err = t.Serve(ctx, tasks)
+	if hello.Container != "" && errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// taskListener is where the Task API is served.
+func taskListener(fd uintptr, hello hostapi.Hello) (net.Listener, error) {
+	if hello.Container == "" {
+		return listener(fd)
+	}
+	f := os.NewFile(fd, "pod")
+	defer func() { _ = f.Close() }() // the listener has its own
+	l, err := wasmtask.NewSingle(f)
+	if err != nil {
+		return nil, fmt.Errorf("descriptor %d: %w", fd, err)
+	}
+	return l, nil
 }
 
 func unixConn(fd uintptr) (*net.UnixConn, error) {

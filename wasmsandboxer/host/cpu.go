@@ -139,6 +139,9 @@ func (s *Service) update(ctx context.Context, q *hostapi.UpdateRequest) (_ any, 
 			b.close()
 		}
 	}()
+	if err := s.limitWorker(ctx, rec); err != nil {
+		return nil, nil, err
+	}
 	text, ok, err := s.limitCPU(b, rec)
 	if err != nil {
 		return nil, nil, err

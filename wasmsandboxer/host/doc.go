@@ -7,4 +7,7 @@
 // asked of containerd (Containers). FIFOs, whose names only the request holds, must
 // lie in the directory of that very container. Paths inside a container's files
 // are resolved by the kernel inside them (openat2, RESOLVE_IN_ROOT).
+//
+// A container that is to have a process of its own (Workers) is prepared by a second
+// Service, which answers that process alone, and for that container alone.
 package host

@@ -47,6 +47,9 @@ var taskEvents = map[string]func() taskEvent{
 
 // event checks that an event is about a container of this pod and hands it on.
 func (s *Service) event(ctx context.Context, q *hostapi.EventRequest) error {
+	if s.pod.Container != "" {
+		return fmt.Errorf("the worker of container %s publishes nothing: %w", s.pod.Container, errdefs.ErrPermissionDenied)
+	}
 	make, ok := taskEvents[q.Topic]
 	if !ok {
 		return fmt.Errorf("event topic %q: %w", clip(q.Topic), errdefs.ErrPermissionDenied)

@@ -13,6 +13,8 @@ type Entry struct {
 	Cached bool `json:"cached"`
 	// CPU says how its CPU limits hold; empty if it has none.
 	CPU string `json:"cpu,omitempty"`
+	// Worker says what process of its own it runs in, and why; empty if in none.
+	Worker string `json:"worker,omitempty"`
 	// Exit says how it ended, if that was not by itself.
 	Exit *End `json:"exit,omitempty"`
 }

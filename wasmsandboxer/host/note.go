@@ -18,6 +18,9 @@ import (
 // note changes what is known of a container of this pod, and writes it down for
 // people who ask.
 func (s *Service) note(id string, change func(*Entry)) error {
+	if s.pod.Parent != nil {
+		return s.pod.Parent.note(id, change)
+	}
 	s.remember(id)
 	s.notes.Lock()
 	defer s.notes.Unlock()

@@ -40,9 +40,17 @@ func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any
 			s.drop(q.Container, c)
 		}
 	}()
-	choose := s.choices(rec)
-	if err := choose.Isolation(); err != nil {
+	isolated, why, err := s.choices(rec).Isolation()
+	if err != nil {
 		return nil, nil, err
+	}
+	if isolated && s.pod.Container == "" {
+		reply, err := s.startWorker(ctx, b, rec, why)
+		if err != nil {
+			return nil, nil, err
+		}
+		c.record = rec
+		return reply, b.files, nil
 	}
 	files, err := s.mountFiles(ctx, rec)
 	if err != nil {
@@ -75,7 +83,7 @@ func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any
 		notes = append(notes, cpu)
 	}
 	c.record, c.layers = rec, files.layers
-	if err := s.note(q.Container, func(e *Entry) { *e = Entry{Module: *module, Cached: cached, CPU: cpu} }); err != nil {
+	if err := s.note(q.Container, func(e *Entry) { *e = Entry{Module: *module, Cached: cached, CPU: cpu, Worker: e.Worker} }); err != nil {
 		return nil, nil, err
 	}
 	return &hostapi.PrepareReply{

@@ -63,6 +63,17 @@ type Pod struct {
 	Annotations    map[string]string
 	RuntimeHandler string
 	Config         *runtime.PodSandboxConfig
+	// Workers runs containers in processes of their own; nil if there are none to be.
+	Workers Workers
+	// MemoryOverhead is what the cgroup of a worker gets beyond the container's memory
+	// limit, in bytes.
+	MemoryOverhead int64
+
+	// Container makes it the service of that container's worker: no other container is
+	// answered for, and Root, UID and Group are the worker's. Parent is then the service
+	// of the pod, which keeps what is known of the container.
+	Container string
+	Parent    *Service
 }
 
 // Service answers the wasm-task of one pod. Close it after the last request.
@@ -110,6 +121,12 @@ func New(n *Node, p Pod) *Service {
 		containers: map[string]*container{}, compiling: newCompiling(),
 	}
 	s.recall()
+	if p.Container != "" {
+		s.remember(p.Container) // whatever daemon prepared it
+	}
+	if p.Parent != nil {
+		s.compiling.slots = p.Parent.compiling.slots // a pod has no more for having workers
+	}
 	return s
 }
 
@@ -147,6 +164,12 @@ func (s *Service) Handle(ctx context.Context, method string, body []byte) (any, 
 			return nil, nil, err
 		}
 		return nil, nil, s.report(&q)
+	case hostapi.MethodKill:
+		var q hostapi.KillRequest
+		if err := hostapi.Decode(body, &q); err != nil {
+			return nil, nil, err
+		}
+		return s.kill(ctx, &q)
 	case hostapi.MethodEvent:
 		var q hostapi.EventRequest
 		if err := hostapi.Decode(body, &q); err != nil {
@@ -171,6 +194,9 @@ func (s *Service) Close() {
 func (s *Service) enter(ctx context.Context, id string) (c *container, leave func(), err error) {
 	if err := identifiers.Validate(id); err != nil {
 		return nil, nil, fmt.Errorf("container id %q: %w", clip(id), errdefs.ErrInvalidArgument)
+	}
+	if s.pod.Container != "" && s.pod.Container != id {
+		return nil, nil, fmt.Errorf("the worker of container %s asks for container %s: %w", s.pod.Container, id, errdefs.ErrPermissionDenied)
 	}
 	s.mu.Lock()
 	c = s.containers[id]
@@ -253,7 +279,7 @@ func (s *Service) remove(ctx context.Context, id string) error {
 
 // clear removes what a container has on the host.
 func (s *Service) clear(ctx context.Context, id string) error {
-	return errors.Join(s.unmount(id), s.removeThreads(ctx, id))
+	return errors.Join(s.removeWorker(ctx, id), s.unmount(id), s.removeThreads(ctx, id))
 }
 
 func (s *Service) unmount(id string) error {

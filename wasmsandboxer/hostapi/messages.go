@@ -27,6 +27,9 @@ const (
 	// MethodReport tells how a process ended that did not end by itself, for whoever
 	// asks for the pod's status: ReportRequest, no reply.
 	MethodReport = "report"
+	// MethodKill ends the worker of a container, if it has one and that runs, and tells
+	// how it ended: KillRequest, KillReply.
+	MethodKill = "kill"
 	// MethodEvent hands an event to containerd: EventRequest, no reply.
 	MethodEvent = "event"
 )
@@ -53,6 +56,9 @@ const (
 	RoleThrottling = "throttling"
 	// RoleMessage is the file that takes the container's last words.
 	RoleMessage = "message"
+	// RoleWorker is a connection to the Task API of the container's worker, the only one
+	// there is: the worker ends with it.
+	RoleWorker = "worker"
 )
 
 // Hello is the first packet on the connection that a wasm-task is born with, from
@@ -61,6 +67,9 @@ type Hello struct {
 	// Sandbox and Namespace are containerd's names for the pod.
 	Sandbox   string `json:"sandbox"`
 	Namespace string `json:"namespace"`
+	// Container makes the wasm-task a worker: the process of this one container of the
+	// pod. Its Task API is served on one connection only, to the pod's own wasm-task.
+	Container string `json:"container,omitempty"`
 	// Pid is the wasm-task as the host sees it.
 	Pid uint32 `json:"pid"`
 	// CgroupV2 says which statistics containerd expects.
@@ -106,8 +115,18 @@ type Preopen struct {
 	ReadOnly bool   `json:"ro,omitempty"`
 }
 
-// PrepareReply is a prepared container.
+// Worker is the process of one container.
+type Worker struct {
+	// Pid is that of the host.
+	Pid uint32 `json:"pid"`
+}
+
+// PrepareReply is a prepared container, or the worker of one, which will ask for it
+// itself.
 type PrepareReply struct {
+	// Worker is nil for a container that runs on threads of the pod's wasm-task. For
+	// others nothing else is set but Roles.
+	Worker *Worker `json:"worker,omitempty"`
 	// Roles names the files that came along, in order.
 	Roles  []string `json:"roles,omitempty"`
 	Module Module   `json:"module"`
@@ -185,6 +204,21 @@ type ReportRequest struct {
 	Exec    string `json:"exec,omitempty"`
 	Status  uint32 `json:"status"`
 	Message string `json:"message"`
+}
+
+// KillRequest names the container whose worker is to end.
+type KillRequest struct {
+	Container string `json:"container"`
+}
+
+// KillReply says how a worker ended.
+type KillReply struct {
+	// Roles names the files that came along: the one for last words, if there is one.
+	Roles []string `json:"roles,omitempty"`
+	// Reason is for people.
+	Reason string `json:"reason"`
+	// OOM says that its cgroup ran out of memory.
+	OOM bool `json:"oom,omitempty"`
 }
 
 // EventRequest carries an event: a protobuf message and its type.

@@ -54,14 +54,17 @@ func (c *Container) lookup(name string) (value, source string, ok bool) {
 	return "", "", false
 }
 
-// Isolation checks the isolation that was asked for: threads of the pod's one
-// process is what there is.
-func (c *Container) Isolation() error {
+// Isolation reads blazar/isolation: whether the container runs in a process of its
+// own rather than on threads of the pod's, and what says so.
+func (c *Container) Isolation() (process bool, source string, err error) {
 	v, source, ok := c.lookup(AnnotationIsolation)
-	if !ok || v == "thread" {
-		return nil
+	switch {
+	case !ok, v == "thread":
+		return false, source, nil
+	case v == "process":
+		return true, source, nil
 	}
-	return fmt.Errorf("%s: isolation %q is not available; possible: thread: %w", source, clip(v), errdefs.ErrNotImplemented)
+	return false, "", fmt.Errorf("%s: isolation %q is not known; possible: thread, process: %w", source, clip(v), errdefs.ErrInvalidArgument)
 }
 
 // clip keeps hostile values short in messages.

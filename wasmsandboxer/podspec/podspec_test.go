@@ -92,14 +92,32 @@ func TestListeners(t *testing.T) {
 }
 
 func TestIsolation(t *testing.T) {
-	for value, want := range map[string]error{"thread": nil, "process": errdefs.ErrNotImplemented, "": errdefs.ErrNotImplemented} {
-		c := Container{Pod: map[string]string{AnnotationIsolation: value}}
-		if err := c.Isolation(); !errors.Is(err, want) {
-			t.Errorf("%q: %v", value, err)
+	for name, c := range map[string]struct {
+		container, pod map[string]string
+		process        bool
+		source         string
+	}{
+		"none":       {},
+		"thread":     {pod: map[string]string{AnnotationIsolation: "thread"}, source: "pod annotation blazar/isolation"},
+		"pod":        {pod: map[string]string{AnnotationIsolation: "process"}, process: true, source: "pod annotation blazar/isolation"},
+		"container":  {container: map[string]string{AnnotationIsolation: "process"}, process: true, source: "container annotation blazar/isolation"},
+		"one of two": {pod: map[string]string{AnnotationIsolation + ".a": "process"}, process: true, source: "pod annotation blazar/isolation.a"},
+		"the other":  {pod: map[string]string{AnnotationIsolation + ".b": "process"}},
+		"all but one": {
+			pod:    map[string]string{AnnotationIsolation: "process", AnnotationIsolation + ".a": "thread"},
+			source: "pod annotation blazar/isolation.a",
+		},
+	} {
+		process, source, err := (&Container{Name: "a", Annotations: c.container, Pod: c.pod}).Isolation()
+		if err != nil || process != c.process || source != c.source {
+			t.Errorf("%s: %v, %q, %v", name, process, source, err)
 		}
 	}
-	if err := (&Container{}).Isolation(); err != nil {
-		t.Error(err)
+	for _, value := range []string{"", "Process", "vm"} {
+		c := Container{Pod: map[string]string{AnnotationIsolation: value}}
+		if _, _, err := c.Isolation(); !errdefs.IsInvalidArgument(err) {
+			t.Errorf("%q: %v", value, err)
+		}
 	}
 }
 

@@ -52,6 +52,14 @@ func (r *Runtime) Create(ctx context.Context, q *task.CreateRequest) (_ task.Con
 	for _, note := range p.Notes {
 		log.G(ctx).Warn(note)
 	}
+	if p.Worker != nil {
+		c, err := newIsolated(ctx, r, q, &p, files)
+		if err != nil {
+			r.remove(ctx, q.ID)
+			return nil, fmt.Errorf("container %s: %w", q.ID, err)
+		}
+		return c, nil
+	}
 	c := newContainer(r, q.ID, &p)
 	if err := c.init(ctx, files); err != nil {
 		r.remove(ctx, q.ID)

@@ -16,6 +16,7 @@ type streams struct {
 	pty                   *os.File // the master, with a terminal only
 	tty                   *os.File // the guest's side
 	message               *os.File // takes the last words
+	worker                *os.File // its Task API
 	listeners             []*os.File
 	threads               threadFiles
 	ends                  []*os.File // further writing ends of the output's FIFOs
@@ -32,7 +33,7 @@ func takeStreams(roles []string, files []*os.File) (*streams, error) {
 	}
 	single := map[string]**os.File{
 		hostapi.RoleStdin: &s.stdin, hostapi.RoleStdout: &s.stdout, hostapi.RoleStderr: &s.stderr,
-		hostapi.RolePTY: &s.pty, hostapi.RoleTTY: &s.tty, hostapi.RoleMessage: &s.message,
+		hostapi.RolePTY: &s.pty, hostapi.RoleTTY: &s.tty, hostapi.RoleMessage: &s.message, hostapi.RoleWorker: &s.worker,
 	}
 	for i, role := range roles {
 		p := single[role]
@@ -56,7 +57,7 @@ func takeStreams(roles []string, files []*os.File) (*streams, error) {
 
 // close closes everything but the ends, which outlast it.
 func (s *streams) close() {
-	for _, f := range append([]*os.File{s.stdin, s.stdout, s.stderr, s.pty, s.tty, s.message}, s.listeners...) {
+	for _, f := range append([]*os.File{s.stdin, s.stdout, s.stderr, s.pty, s.tty, s.message, s.worker}, s.listeners...) {
 		if f != nil {
 			_ = f.Close() // closing twice is harmless
 		}

@@ -39,15 +39,29 @@ func (c *container) Update(ctx context.Context, r *specs.LinuxResources, _ map[s
 		return fmt.Errorf("container %s: %w", c.id, errdefs.ErrNotFound)
 	}
 	before := c.limit.Load()
+	limit := before
 	if r.Memory != nil && r.Memory.Limit != nil {
-		if err := c.limitMemory(uint64(max(0, *r.Memory.Limit))); err != nil {
+		limit = uint64(max(0, *r.Memory.Limit))
+	}
+	cpu, worker := r.CPU, c.rt.hello.Container != ""
+	if worker && cpu == nil {
+		cpu = &specs.LinuxCPU{} // the host service is asked in any case
+	}
+	if worker && before != 0 && (limit == 0 || limit > before) {
+		// The host service also sets the limit of the worker's cgroup, which is never to
+		// be the one that the guest meets first.
+		if err := c.limitCPU(ctx, cpu); err != nil {
 			return fmt.Errorf("container %s: %w", c.id, err)
 		}
+		cpu = nil
 	}
-	if r.CPU == nil {
+	if err := c.limitMemory(limit); err != nil {
+		return fmt.Errorf("container %s: %w", c.id, err)
+	}
+	if cpu == nil {
 		return nil
 	}
-	if err := c.limitCPU(ctx, r.CPU); err != nil {
+	if err := c.limitCPU(ctx, cpu); err != nil {
 		return fmt.Errorf("container %s: %w", c.id, errors.Join(err, c.limitMemory(before)))
 	}
 	return nil
