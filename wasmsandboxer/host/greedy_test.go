@@ -115,3 +115,22 @@ func TestArtifactsOfOnePod(t *testing.T) {
 func opened(b []byte) func(context.Context) (io.ReadCloser, error) {
 	return func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
 }
+
+// Modules that are files are read one after the other: hashing takes the daemon's time,
+// and a guest can make ever new ones.
+func TestModulesAreReadInTurn(t *testing.T) {
+	s, _ := newService(t)
+	s.reading <- struct{}{}
+	f, err := os.Create(filepath.Join(t.TempDir(), "m.wasm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := s.checkFile(ctx, f, "/m.wasm", "", ociwasm.Abilities{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while another is read: %v", err)
+	}
+	if err := f.Close(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("the file was left open: %v", err)
+	}
+}

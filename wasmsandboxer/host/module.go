@@ -112,6 +112,12 @@ func (s *Service) checkFile(ctx context.Context, f *os.File, path, layers string
 	if err != nil {
 		return nil, err
 	}
+	select { // reading and hashing takes the daemon's time: one of a pod at a time
+	case s.reading <- struct{}{}:
+		defer func() { <-s.reading }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting to read %s: %w", path, context.Cause(ctx))
+	}
 	if err := ociwasm.CheckModule(path, f, st.Size(), a); err != nil {
 		return nil, err
 	}

@@ -85,6 +85,7 @@ type Service struct {
 	ptys   ptys
 
 	compiling *compiling
+	reading   chan struct{} // holds a token while a module that is a file is read
 
 	notes sync.Mutex // guards the files of what is known of containers
 
@@ -118,7 +119,7 @@ const (
 func New(n *Node, p Pod) *Service {
 	s := &Service{
 		node: n, pod: p, fifos: newFIFODirs(n.ContainerdState),
-		containers: map[string]*container{}, compiling: newCompiling(),
+		containers: map[string]*container{}, compiling: newCompiling(), reading: make(chan struct{}, 1),
 	}
 	s.recall()
 	if p.Container != "" {

@@ -33,7 +33,16 @@ const RequestTimeout = 2 * time.Minute
 const (
 	requestRate  = 1000
 	requestBurst = 5000
+	// prepareCost is what a request costs for which the host's mounts are changed.
+	prepareCost = 20
 )
+
+func cost(method string) float64 {
+	if method == MethodPrepare {
+		return prepareCost
+	}
+	return 1
+}
 
 // Serve answers the requests that come over c until the other side closes it,
 // ctx ends or the protocol is violated, and returns after the last handler has.
@@ -61,7 +70,7 @@ func Serve(ctx context.Context, c *net.UnixConn, h Handler) error {
 		if p.Method == "" || p.Error != nil {
 			return protocolError("answer without a question")
 		}
-		if err := requests.Spend(ctx, 1); err != nil {
+		if err := requests.Spend(ctx, cost(p.Method)); err != nil {
 			return nil
 		}
 		select {
