@@ -122,13 +122,19 @@ func smallPod(t *testing.T, annotations map[string]string) (context.Context, san
 			t.Fatal(err)
 		}
 	}
-	conn, err := net.Dial("unix", strings.TrimPrefix(started.Address, "ttrpc+unix://"))
+	return ctx, p, tasksOf(t, started.Address)
+}
+
+// tasksOf connects to the Task API of a pod.
+func tasksOf(t *testing.T, address string) *taskapi.Client {
+	t.Helper()
+	conn, err := net.Dial("unix", strings.TrimPrefix(address, "ttrpc+unix://"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := ttrpc.NewClient(conn)
 	t.Cleanup(func() { _ = c.Close() }) // the pod may have ended
-	return ctx, p, taskapi.NewClient(c)
+	return taskapi.NewClient(c)
 }
 
 // run1 creates and starts a container.

@@ -176,9 +176,7 @@ func testPodBelowSlice(t *testing.T) {
 	if err := r.put("c", record{sandbox: "pod", spec: spec, upper: filepath.Join(h.Root, "t", "c")}); err != nil {
 		t.Fatal(err)
 	}
-	if err := run1(ctx, started.Address, "c"); err != nil {
-		t.Fatal(err)
-	}
+	run1(ctx, t, tasksOf(t, started.Address), "c")
 
 	// The next daemon finds it in its scope.
 	closeKind()
