@@ -2,6 +2,7 @@ package wasmtask
 
 import (
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +26,26 @@ const readerPoll = 20 * time.Millisecond
 
 func newOutlast(ends []*os.File) *outlast {
 	return &outlast{ends: ends, stop: make(chan struct{})}
+}
+
+// takenWithin bounds how long an exit waits for who reads the output.
+const takenWithin = 2 * time.Second
+
+// await returns when what the process wrote was read, or nobody reads, or it takes too
+// long. Until then the exit must not be known: containerd deletes the task upon it, and
+// that closes a FIFO which the goroutine that opens it, on a busy machine, has not
+// handed over yet (github.com/containerd/fifo: the end of OpenFifo's context before
+// fifo.opened), with all that is in it. A first read shows that it has.
+func (o *outlast) await() {
+	const first, longest = 100 * time.Microsecond, 5 * time.Millisecond
+	end := time.Now().Add(takenWithin)
+	for pause := first; slices.ContainsFunc(o.ends, unread) && time.Now().Before(end); pause = min(2*pause, longest) {
+		select {
+		case <-o.stop:
+			return
+		case <-time.After(pause):
+		}
+	}
 }
 
 // begin is called once, after everything else that the process had open was closed.
@@ -71,18 +92,31 @@ func unheard(ends []*os.File) (left []*os.File) {
 
 // lost says whether closing the writing end of a FIFO would lose what is in it.
 func lost(f *os.File) bool {
+	full, read := look(f)
+	return full && !read
+}
+
+// unread says whether there is something in a FIFO, and somebody who may read it.
+func unread(f *os.File) bool {
+	full, read := look(f)
+	return full && read
+}
+
+// look says of a FIFO, by its writing end, whether something is in it and whether
+// somebody has it open for reading.
+func look(f *os.File) (full, read bool) {
 	raw, err := f.SyscallConn()
 	if err != nil {
-		return false
+		return false, false
 	}
-	var is bool
 	err = raw.Control(func(fd uintptr) {
 		p := []unix.PollFd{{Fd: int32(fd)}}
-		if _, err := unix.Poll(p, 0); err != nil || p[0].Revents&unix.POLLERR == 0 {
+		if _, err := unix.Poll(p, 0); err != nil {
 			return
 		}
+		read = p[0].Revents&unix.POLLERR == 0
 		n, err := unix.IoctlGetInt(int(fd), unix.TIOCINQ) // FIONREAD by another name
-		is = err == nil && n > 0
+		full = err == nil && n > 0
 	})
-	return err == nil && is
+	return err == nil && full, err == nil && read
 }

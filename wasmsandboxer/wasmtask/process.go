@@ -178,6 +178,7 @@ func (p *process) finish(status uint32, lastWords string) {
 		p.terminal.drain()
 	}
 	s.close()
+	p.outlast.await()
 	p.outlast.begin()
 	p.mu.Lock()
 	p.exit = task.Exit{Status: status, At: time.Now()}
