@@ -53,7 +53,11 @@ func (n *Node) spawn(name string, argv ...string) error {
 
 // environ finds the shims before any other of the machine.
 func (n *Node) environ() []string {
-	path := strings.Join([]string{n.path("bin"), n.state.Config.Tools, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, ":")
+	bin := n.path("bin")
+	if n.state.Config.LinuxOnly { // has no programs of its own
+		bin = n.state.Config.Bin
+	}
+	path := strings.Join([]string{bin, n.state.Config.Tools, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, ":")
 	return []string{"PATH=" + path, "HOME=/root", "TMPDIR=" + n.path("tmp")}
 }
 
