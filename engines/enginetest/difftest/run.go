@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -87,9 +89,11 @@ func run(t testing.TB, c Contestant, p *Program) (_ *Outcome, err error) {
 	return o, errors.Join(err1, err2, err3)
 }
 
-// fill makes the files that the program starts with.
+// fill makes the files that the program starts with, always in the same order: on some
+// file systems that is the one in which a directory is read.
 func (p *Program) fill(root string) error {
-	for name, content := range p.Files {
+	for _, name := range slices.Sorted(maps.Keys(p.Files)) {
+		content := p.Files[name]
 		path := filepath.Join(root, name)
 		if name[len(name)-1] == '/' {
 			if err := os.MkdirAll(path, 0o700); err != nil {
