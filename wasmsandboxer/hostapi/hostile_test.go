@@ -65,7 +65,7 @@ func TestIdleConnectionsAreSmall(t *testing.T) {
 	runtime.GC() // empties the pool of buffers
 	runtime.ReadMemStats(&after)
 	used := int64(after.HeapAlloc+after.StackInuse) - int64(before.HeapAlloc+before.StackInuse)
-	if each := used / n; each > 20<<10 {
+	if each := used / n; each > 40<<10 {
 		t.Errorf("%d bytes each", each)
 	}
 	cancel()
