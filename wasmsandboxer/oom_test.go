@@ -137,13 +137,15 @@ func tasksOf(t *testing.T, address string) *taskapi.Client {
 	return taskapi.NewClient(c)
 }
 
-// run1 creates and starts a container.
-func run1(ctx context.Context, t *testing.T, tasks *taskapi.Client, id string) {
+// run1 creates and starts a container, and returns its pid.
+func run1(ctx context.Context, t *testing.T, tasks *taskapi.Client, id string) uint32 {
 	t.Helper()
 	if _, err := tasks.Create(ctx, &taskapi.CreateTaskRequest{Id: id}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tasks.Start(ctx, &taskapi.StartRequest{Id: id}); err != nil {
+	r, err := tasks.Start(ctx, &taskapi.StartRequest{Id: id})
+	if err != nil {
 		t.Fatal(err)
 	}
+	return r.GetPid()
 }
