@@ -105,7 +105,7 @@ examples: deps build ## build the example images
 wasmedge: ## get libwasmedge: the distribution's package, or Debian 13's below .cache
 	@tools/wasmedge/get --check || $(STEP) "libwasmedge" tools/wasmedge/get
 
-# Everything that a node needs.
+# Everything that a node needs. The tests' has libwasmedge too.
 .PHONY: node
 node: deps tools $(TOOLS)/linux-pause $(TOOLS)/linux-hello build examples
 

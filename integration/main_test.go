@@ -63,7 +63,7 @@ func run(m *testing.M) (code int) {
 	return code
 }
 
-func startNode(ctx context.Context) (*node.Node, error) {
+func startNode(ctx context.Context, serve ...string) (*node.Node, error) {
 	root, err := filepath.Abs("..")
 	if err != nil {
 		return nil, err
@@ -74,7 +74,19 @@ func startNode(ctx context.Context) (*node.Node, error) {
 		return nil, err
 	}
 	return node.Start(ctx, node.Config{
-		Bin:   filepath.Join(root, "bin"),
-		Tools: filepath.Join(root, ".cache", "bin"),
+		Bin:       filepath.Join(root, "bin"),
+		Tools:     filepath.Join(root, ".cache", "bin"),
+		ServeArgs: append(libraries(root), serve...),
 	})
+}
+
+// libraries are the arguments with which blazar serve finds libwasmedge where
+// tools/wasmedge/get has unpacked it; elsewhere it is installed, or the variable
+// BLAZAR_WASMEDGE names it.
+func libraries(root string) []string {
+	dir := filepath.Join(root, ".cache", "wasmedge", "lib")
+	if _, err := os.Stat(dir); err != nil || os.Getenv("BLAZAR_WASMEDGE") != "" {
+		return nil
+	}
+	return []string{"--wasmedge", dir}
 }

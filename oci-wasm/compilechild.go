@@ -31,6 +31,10 @@ type ChildOptions struct {
 	UID int
 	// Confined says that the process executed itself after it was confined.
 	Confined bool
+	// Again, if not nil, says how this program executes itself, with those arguments,
+	// where it is another one that starts it (a loader). It is called before the change
+	// of user and may open files, as descriptors to inherit.
+	Again func(args []string) (path string, argv, env []string, err error)
 }
 
 // CompileChild is the other side of ExecCompiler, called by the child's main with
@@ -45,6 +49,9 @@ func CompileChild(ctx context.Context, o ChildOptions, compile func(ctx context.
 		debug.SetMemoryLimit(o.Memory / 10 * 8)
 		// Nobody but root may look into its memory, whatever their user.
 		if err = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err == nil {
+			err = endOnAbort()
+		}
+		if err == nil {
 			err = compileMapped(ctx, compile)
 		}
 	} else {
@@ -93,20 +100,27 @@ func confineChild(o ChildOptions) error {
 			return fmt.Errorf("limiting %s to %d: %w", l.what, l.value, err)
 		}
 	}
+	if err := unix.CloseRange(childOutput+1, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return fmt.Errorf("closing inherited descriptors: %w", err)
+	}
+	// The magic link, since the directories above the binary will be closed.
+	path, argv, env := "/proc/self/exe", append(slices.Clone(os.Args), "--confined"), os.Environ()
+	if o.Again != nil {
+		var err error
+		if path, argv, env, err = o.Again(argv[1:]); err != nil {
+			return err
+		}
+	}
 	if o.UID != 0 {
 		if err := errors.Join(syscall.Setgroups(nil), syscall.Setresgid(o.UID, o.UID, o.UID), syscall.Setresuid(o.UID, o.UID, o.UID)); err != nil {
 			return fmt.Errorf("changing to uid %d: %w", o.UID, err)
 		}
 	}
-	if err := unix.CloseRange(childOutput+1, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		return fmt.Errorf("closing inherited descriptors: %w", err)
-	}
 	runtime.LockOSThread() // until the program is replaced
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("no_new_privs: %w", err)
 	}
-	// The magic link, since the directories above the binary may be closed now.
-	err := syscall.Exec("/proc/self/exe", append(slices.Clone(os.Args), "--confined"), os.Environ())
+	err := syscall.Exec(path, argv, env)
 	return fmt.Errorf("executing this program again as uid %d, which needs read and execute permission for everyone on it: %w", o.UID, err)
 }
 

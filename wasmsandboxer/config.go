@@ -22,6 +22,8 @@ type Config struct {
 	Node *host.Node
 	// Binary is the absolute path of wasm-task.
 	Binary string
+	// WasmEdge says where libwasmedge is, as wasmedgelib.Find takes it.
+	WasmEdge string
 	// Sockets is a root-only directory for the sockets of all pods; short, because
 	// a socket's path has 107 bytes at most.
 	Sockets string

@@ -76,7 +76,7 @@ func (p *pod) Describe(context.Context) map[string]any {
 func (p *pod) engine() string {
 	node := p.s.config.Node
 	c := podspec.Container{Pod: p.r.Annotations, RuntimeHandler: p.r.RuntimeHandler}
-	choice, err := c.Engine(node.DefaultEngine, node.Engines.Names())
+	choice, err := c.Engine(node.DefaultEngine, node.Possible(p.record.WasmEdge))
 	if err != nil {
 		return "none: " + err.Error()
 	}
@@ -123,6 +123,9 @@ func (p *pod) resources() *specs.LinuxResources {
 		extra := over.GetMemoryLimitInBytes()
 		if extra <= 0 {
 			extra = p.s.config.MemoryOverhead
+			if p.record.WasmEdge {
+				extra += libraryOverhead
+			}
 		}
 		m += extra + p.workersBelow()*p.s.config.MemoryOverhead
 		out.Memory = &specs.LinuxMemory{Limit: &m}

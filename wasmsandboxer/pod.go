@@ -26,6 +26,8 @@ type record struct {
 	Cgroup *cgroup.State `json:"cgroup,omitempty"`
 	// Process is the pod's wasm-task.
 	Process *proc.Ref `json:"process,omitempty"`
+	// WasmEdge says that it was started with libwasmedge.
+	WasmEdge bool `json:"wasmedge,omitempty"`
 	// Workers are those of its containers that have one, by container. The map is
 	// replaced, never changed.
 	Workers map[string]record `json:"workers,omitempty"`

@@ -40,6 +40,7 @@ func (p *pod) start(ctx context.Context, tasks *os.File) (_ *sandbox.Started, er
 	if err := p.makeRoot(); err != nil {
 		return nil, err
 	}
+	p.chooseLibrary(ctx)
 	if err := p.makeCgroup(ctx); err != nil {
 		return nil, err
 	}
@@ -123,10 +124,13 @@ func (p *pod) makeCgroup(ctx context.Context) error {
 
 // spawn starts wasm-task confined.
 func (p *pod) spawn(ctx context.Context, tasks *os.File) (*confine.Process, error) {
+	program, err := p.s.program(p.record.WasmEdge)
+	if err != nil {
+		return nil, err
+	}
 	c := confine.Config{
-		Binary: p.s.config.Binary,
-		Env:    []string{"GOMAXPROCS=" + maxProcs()},
-		Root:   p.path(rootName), UID: p.record.UID, GID: p.record.UID,
+		Binary: program.Path, Args: program.Args, Env: append(program.Env, "GOMAXPROCS="+maxProcs()),
+		Root: p.path(rootName), UID: p.record.UID, GID: p.record.UID,
 		Hostname: p.hostname(), Filter: p.s.filter,
 		Join: p.group.Join, Adopt: p.group.Adopt,
 	}
@@ -199,7 +203,7 @@ func makeFIFO(path string) (*os.File, error) {
 func (p *pod) adopt(h *proc.Handle, conn *net.UnixConn) {
 	about := host.Pod{
 		ID: p.r.ID, Namespace: p.r.Namespace, Root: p.path(rootName), Scratch: p.path(scratchName), Notes: p.path(notesName),
-		UID: p.record.UID, NetNS: p.r.NetNS, Group: p.group, Annotations: p.r.Annotations,
+		UID: p.record.UID, NetNS: p.r.NetNS, Group: p.group, Annotations: p.r.Annotations, WasmEdge: p.record.WasmEdge,
 		RuntimeHandler: p.r.RuntimeHandler, Config: p.r.Config, MemoryOverhead: p.s.config.MemoryOverhead,
 	}
 	if p.worker != nil {

@@ -6,6 +6,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"blazar/cmd/internal/builtin"
+	"blazar/internal/wasmedgelib"
 	ociwasm "blazar/oci-wasm"
 )
 
@@ -26,6 +27,9 @@ func compileCommand() *cli.Command {
 			o := ociwasm.ChildOptions{
 				Memory: c.Int64("memory"), Output: c.Int64("output"), CPU: c.Duration("cpu"),
 				UID: c.Int("uid"), Confined: c.Bool("confined"),
+			}
+			if c.String("engine") == wasmedgelib.Engine {
+				o.Again = withWasmEdge
 			}
 			code := ociwasm.CompileChild(ctx, o, func(ctx context.Context, module []byte, dir string) error {
 				engine, err := builtin.Engines().Open(ctx, c.String("engine"))

@@ -10,7 +10,6 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"blazar/cmd/blazar/internal/doctor"
-	"blazar/cmd/internal/builtin"
 	"blazar/internal/config"
 )
 
@@ -59,7 +58,7 @@ func examine(ctx context.Context, c *cli.Command) *doctor.Host {
 		ConfigErr:         err,
 		Strict:            conf.Wasm.Confinement == config.Strict,
 		Kernel:            doctor.RealKernel(layers(c.String("layers"))),
-		Engines:           builtin.Engines(),
+		Engines:           describedEngines(conf),
 		WasmTask:          cmp.Or(c.String("wasm-task"), conf.Wasm.Task, findWasmTask()),
 		Sockets:           map[string]string{},
 		ContainerdAddress: cmp.Or(c.String("containerd"), conf.Containerd.Address),

@@ -15,7 +15,6 @@ import (
 	"github.com/distribution/reference"
 	"github.com/urfave/cli/v3"
 
-	"blazar/cmd/internal/builtin"
 	"blazar/internal/config"
 	ociwasm "blazar/oci-wasm"
 	"blazar/wasmsandboxer/precompile"
@@ -69,7 +68,7 @@ func precompileAll(ctx context.Context, cfg config.Config, c *cli.Command) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, cache.Close()) }()
-	compiler, err := newCompiler(cfg, builtin.Engines(), cache, c.StringSlice("engine"))
+	compiler, err := newCompiler(cfg, describedEngines(cfg), cache, c.StringSlice("engine"))
 	if err != nil {
 		return err
 	}

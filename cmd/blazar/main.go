@@ -35,6 +35,7 @@ func commands() []*cli.Command {
 		installCommand(),
 		uninstallCommand(),
 		compileCommand(),
+		describeEngineCommand(),
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 func openCache(cfg config.Config) (*ociwasm.Cache, error) {
 	return ociwasm.OpenCache(filepath.Join(cfg.Root, "cache"), ociwasm.CacheOptions{
 		MaxBytes: cfg.Wasm.CacheBytes,
-		Compiler: &ociwasm.ExecCompiler{Limits: ociwasm.CompileLimits{
+		Compiler: &ociwasm.ExecCompiler{Env: compilerEnv(cfg), Limits: ociwasm.CompileLimits{
 			Memory: cfg.Wasm.CompileMemory,
 			CPU:    time.Duration(cfg.Wasm.CompileSeconds) * time.Second,
 			Wall:   time.Duration(cfg.Wasm.CompileSeconds) * time.Second,

@@ -9,6 +9,7 @@ import (
 
 	"blazar/cmd/blazar/internal/localrun"
 	"blazar/cmd/internal/builtin"
+	"blazar/internal/wasmedgelib"
 )
 
 func runCommand() *cli.Command {
@@ -38,6 +39,11 @@ func runCommand() *cli.Command {
 			o, err := runOptions(c)
 			if err != nil {
 				return cli.Exit(err.Error(), 2)
+			}
+			if o.Engine == wasmedgelib.Engine {
+				if err := runWithWasmEdge(); err != nil {
+					return err
+				}
 			}
 			signals := make(chan os.Signal, 4)
 			signal.Notify(signals, localrun.Signals...)

@@ -15,7 +15,6 @@ import (
 	"github.com/containerd/log"
 	"github.com/urfave/cli/v3"
 
-	"blazar/cmd/internal/builtin"
 	"blazar/internal/config"
 	"blazar/internal/idrange"
 	"blazar/internal/version"
@@ -41,6 +40,7 @@ func serveCommand() *cli.Command {
 			&cli.StringFlag{Name: "containerd-state", Usage: "containerd's state directory"},
 			&cli.StringFlag{Name: "wasm-task", Usage: "path of the wasm-task program"},
 			&cli.StringFlag{Name: "engine", Usage: "engine of pods that choose none"},
+			&cli.StringFlag{Name: "wasmedge", Usage: "libwasmedge: its path, or a directory that it was unpacked into"},
 			&cli.StringFlag{Name: "confinement", Usage: "strict or best-effort"},
 			&cli.StringFlag{Name: "log-level", Usage: "trace, debug, info, warn or error"},
 		},
@@ -68,6 +68,7 @@ func serveConfig(c *cli.Command) (config.Config, error) {
 	for name, field := range map[string]*string{
 		"state": &cfg.State, "root": &cfg.Root, "containerd": &cfg.Containerd.Address,
 		"containerd-state": &cfg.Containerd.State, "wasm-task": &cfg.Wasm.Task, "engine": &cfg.Wasm.Engine,
+		"wasmedge":    &cfg.Wasm.WasmEdge,
 		"confinement": &cfg.Wasm.Confinement, "log-level": &cfg.LogLevel,
 	} {
 		if c.IsSet(name) {
@@ -179,7 +180,7 @@ func wasmKind(cfg config.Config) (_ sandbox.Sandboxer, closeAll func() error, er
 	if err != nil {
 		return nil, nil, err
 	}
-	engines := builtin.Engines()
+	engines := describedEngines(cfg)
 	kind, err := wasmsandboxer.New(wasmsandboxer.Config{
 		Node: &host.Node{
 			Containers: containers, Engines: engines, DefaultEngine: cfg.Wasm.Engine,
@@ -187,7 +188,7 @@ func wasmKind(cfg config.Config) (_ sandbox.Sandboxer, closeAll func() error, er
 			RefuseUnmapped: cfg.Wasm.UnmappedVolumes == config.Refuse,
 			BestEffort:     cfg.Wasm.Confinement == config.BestEffort,
 		},
-		Binary: cfg.Wasm.Task, Sockets: filepath.Join(cfg.State, "s"), IDs: ids,
+		Binary: cfg.Wasm.Task, WasmEdge: wasmedgePlace(cfg), Sockets: filepath.Join(cfg.State, "s"), IDs: ids,
 		CgroupParent: cfg.Wasm.CgroupParent, MemoryOverhead: cfg.Wasm.MemoryOverhead, LogLevel: cfg.LogLevel,
 	})
 	if err != nil {

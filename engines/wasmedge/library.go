@@ -11,14 +11,15 @@ import "C"
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"unsafe"
 
 	"github.com/containerd/errdefs"
 )
 
-// LibraryEnv names the environment variable with the path of the library; without
-// it the loader's own search path decides. Neither counts in a process that has
+// LibraryEnv names the environment variable with the path of the library, or of the
+// directory that it is in; without it the loader's own search path decides. Neither counts in a process that has
 // the library already, as one started with LD_PRELOAD: a confined one, which finds
 // nothing any more.
 const LibraryEnv = "BLAZAR_WASMEDGE"
@@ -36,6 +37,9 @@ func findLibrary() (string, error) {
 	name := C.BZ_LIBRARY
 	if path := os.Getenv(LibraryEnv); path != "" {
 		name = path
+		if st, err := os.Stat(path); err == nil && st.IsDir() {
+			name = filepath.Join(path, C.BZ_LIBRARY)
+		}
 	}
 	version, err := openLibrary(name)
 	if err != nil {

@@ -53,6 +53,9 @@ type Wasm struct {
 	Task string `toml:"task"`
 	// Engine is the engine of pods that choose none; empty means the best.
 	Engine string `toml:"engine"`
+	// WasmEdge says where libwasmedge is: its path, or a directory with it, everything
+	// that it needs and its own loader. Empty means where the host's loader finds it.
+	WasmEdge string `toml:"wasmedge"`
 	// Precompile are the engines that images are compiled for as soon as they appear:
 	// names, or "default" for the engine of pods that choose none. Empty: none.
 	Precompile []string `toml:"precompile"`
@@ -179,6 +182,9 @@ func (c *Config) Check() error {
 	one("wasm.unmapped_volumes", c.Wasm.UnmappedVolumes, Allow, Refuse)
 	if c.Wasm.Task != "" && !filepath.IsAbs(c.Wasm.Task) {
 		bad("wasm.task", "%q is no absolute path", c.Wasm.Task)
+	}
+	if w := c.Wasm.WasmEdge; w != "" && (!filepath.IsAbs(w) || strings.ContainsAny(w, ": \t\n$")) {
+		bad("wasm.wasmedge", "%q is no absolute path without blanks, colons and dollars, which mean something to the loader", w)
 	}
 	if c.Wasm.MemoryOverhead < 0 || c.Wasm.CompileMemory < 0 || c.Wasm.CompileSeconds < 0 {
 		bad("wasm", "memory_overhead, compile_memory and compile_seconds cannot be negative")

@@ -68,6 +68,7 @@ func TestCheckNamesTheKey(t *testing.T) {
 		"wasm.confinement":      func(c *Config) { c.Wasm.Confinement = "none" },
 		"wasm.unmapped_volumes": func(c *Config) { c.Wasm.UnmappedVolumes = "" },
 		"wasm.task":             func(c *Config) { c.Wasm.Task = "wasm-task" },
+		"wasm.wasmedge":         func(c *Config) { c.Wasm.WasmEdge = "/opt/a:b" },
 		"wasm":                  func(c *Config) { c.Wasm.MemoryOverhead = -1 },
 	} {
 		c := Default()

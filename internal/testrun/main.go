@@ -12,8 +12,8 @@ import (
 // integrationPackage is the one that needs a node.
 const integrationPackage = "blazar/integration"
 
-// wasmedgePackage is the one that needs libwasmedge, and so perhaps another loader.
-const wasmedgePackage = "blazar/engines/wasmedge"
+// wasmedgePackages are those that need libwasmedge, and so perhaps another loader.
+var wasmedgePackages = []string{"blazar/engines/wasmedge", "blazar/cmd/internal/builtin"}
 
 // parts are the parts of the tests and the arguments of go test for each. The race
 // detector does not reach the daemons of the integration tests, which are separate
@@ -28,7 +28,8 @@ var parts = map[string]func() ([]string, error){
 		if err != nil {
 			return nil, fmt.Errorf("tools/wasmedge/ldflags: %w", err)
 		}
-		return []string{"-race", "-timeout", "20m", "-ldflags=" + strings.TrimSpace(string(flags)), wasmedgePackage}, nil
+		args := []string{"-race", "-timeout", "20m", "-ldflags=" + strings.TrimSpace(string(flags))}
+		return append(args, wasmedgePackages...), nil
 	},
 	"integration": func() ([]string, error) {
 		return []string{"-count=1", "-timeout", "20m", integrationPackage}, nil
@@ -89,6 +90,6 @@ func list() ([]string, error) {
 		return nil, fmt.Errorf("go list: %w", err)
 	}
 	return slices.DeleteFunc(strings.Fields(string(out)), func(p string) bool {
-		return p == wasmedgePackage || p == integrationPackage || strings.HasPrefix(p, integrationPackage+"/")
+		return slices.Contains(wasmedgePackages, p) || p == integrationPackage || strings.HasPrefix(p, integrationPackage+"/")
 	}), nil
 }

@@ -26,11 +26,7 @@ import (
 // findModule finds the module that a command names, compiles it unless that was
 // done before, which cached says, and makes the artifact appear in the pod.
 func (s *Service) findModule(ctx context.Context, rec *Container, files *files, command, cwd string, env []string) (_ *hostapi.Module, cached bool, err error) {
-	choice, err := s.choices(rec).Engine(s.node.DefaultEngine, s.node.Engines.Names())
-	if err != nil {
-		return nil, false, err
-	}
-	engine, err := s.node.Engines.Open(ctx, choice.Engine)
+	choice, engine, err := s.engine(ctx, rec)
 	if err != nil {
 		return nil, false, err
 	}

@@ -62,7 +62,9 @@ type Pod struct {
 	Group          *cgroup.Group
 	Annotations    map[string]string
 	RuntimeHandler string
-	Config         *runtime.PodSandboxConfig
+	// WasmEdge says that its wasm-task was started with libwasmedge.
+	WasmEdge bool
+	Config   *runtime.PodSandboxConfig
 	// Workers runs containers in processes of their own; nil if there are none to be.
 	Workers Workers
 	// MemoryOverhead is what the cgroup of a worker gets beyond the container's memory

@@ -37,6 +37,21 @@ func (c *Container) Engine(configured string, available []string) (Choice, error
 	return Choice{Engine: available[0], Reason: "first of the engines available"}, nil
 }
 
+// Wanted says whether a container of a pod may get the engine without an annotation of
+// its own: what is known when the pod starts.
+func Wanted(engine string, pod map[string]string, handler, configured string, available []string) bool {
+	c := Container{Pod: pod, RuntimeHandler: handler}
+	if choice, err := c.Engine(configured, available); err == nil && choice.Engine == engine {
+		return true
+	}
+	for key, value := range pod {
+		if value == engine && (strings.HasPrefix(key, AnnotationEngine+".") || strings.HasPrefix(key, AnnotationCrunHandler+".")) {
+			return true
+		}
+	}
+	return false
+}
+
 func demand(name, source string, available []string) (Choice, error) {
 	if !slices.Contains(available, name) {
 		return Choice{}, fmt.Errorf("%s: engine %q is not available; possible: %s: %w",

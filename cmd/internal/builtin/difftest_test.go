@@ -8,6 +8,7 @@ import (
 
 	"blazar/engines/enginetest/difftest"
 	"blazar/examples/wasm-images/recipe"
+	"blazar/internal/testneeds"
 )
 
 // generated is how many programs are made by chance.
@@ -21,6 +22,14 @@ func contestants(t testing.TB) []difftest.Contestant {
 		t.Fatalf("nothing to compare: %d ways of running a module", len(all))
 	}
 	return all
+}
+
+// TestAllTakePart needs libwasmedge: tools/wasmedge/run starts a program with it.
+func TestAllTakePart(t *testing.T) {
+	for _, name := range Engines().Names() {
+		_, err := Engines().Open(t.Context(), name)
+		testneeds.NoError(t, err)
+	}
 }
 
 // TestGeneratedPrograms runs programs made by chance on every engine.
