@@ -1,9 +1,15 @@
 package integration
 
 import (
+	"context"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
+
+	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"blazar/internal/node"
 )
@@ -36,27 +42,45 @@ func comeAndGo(t *testing.T, i int) error {
 	if err != nil {
 		return err
 	}
-	c := node.Container("main", busyImage)
-	c.Args = []string{"exit", fmt.Sprint(i)}
-	id, err := theNode.CreateContainer(ctx, podID, c, config)
-	if err != nil {
-		return err
-	}
-	if err := theNode.StartContainer(ctx, id); err != nil {
-		return err
-	}
-	for ctx.Err() == nil {
-		s, err := theNode.InspectContainer(ctx, id)
+	for name, args := range map[string][]string{"exit": {"exit", fmt.Sprint(i)}, "says": {"args", fmt.Sprint("pod-", i)}} {
+		c := node.Container(name, busyImage)
+		c.Args, c.LogPath = args, name+".log"
+		s, err := runToEnd(ctx, podID, c, config)
 		if err != nil {
 			return err
 		}
-		if s.Status.State == "CONTAINER_EXITED" {
-			if s.Status.ExitCode != int32(i) {
-				return fmt.Errorf("pod %d ended with %d: %s", i, s.Status.ExitCode, s.Status.Message)
+		switch name {
+		case "exit":
+			if s.ExitCode != int32(i) {
+				return fmt.Errorf("pod %d ended with %d: %s", i, s.ExitCode, s.Message)
 			}
-			break
+		case "says": // and ends at once: what it said is there all the same, and has been since its exit
+			b, err := os.ReadFile(filepath.Join(config.LogDirectory, c.LogPath))
+			if err != nil || !strings.Contains(string(b), args[1]) {
+				return fmt.Errorf("pod %d ended with %d and said %q, %v", i, s.ExitCode, b, err)
+			}
 		}
 	}
 	_, err = theNode.Crictl(ctx, "rmp", "-f", podID)
 	return err
+}
+
+// runToEnd runs a container and returns how it ended.
+func runToEnd(ctx context.Context, podID string, c *runtime.ContainerConfig, pod *runtime.PodSandboxConfig) (*node.ContainerStatus, error) {
+	id, err := theNode.CreateContainer(ctx, podID, c, pod)
+	if err != nil {
+		return nil, err
+	}
+	if err := theNode.StartContainer(ctx, id); err != nil {
+		return nil, err
+	}
+	for {
+		i, err := theNode.InspectContainer(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if i.Status.State == "CONTAINER_EXITED" {
+			return &i.Status, nil
+		}
+	}
 }
