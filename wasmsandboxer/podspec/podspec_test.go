@@ -55,6 +55,32 @@ func TestEngine(t *testing.T) {
 	}
 }
 
+func TestWanted(t *testing.T) {
+	for name, c := range map[string]struct {
+		pod                 map[string]string
+		handler, configured string
+		want                bool
+	}{
+		"nobody":               {},
+		"pod":                  {pod: map[string]string{AnnotationEngine: "wasmedge"}, want: true},
+		"one container":        {pod: map[string]string{AnnotationEngine: "wazero", AnnotationEngine + ".a": "wasmedge"}, want: true},
+		"crun's word":          {pod: map[string]string{AnnotationCrunHandler: "wasmedge"}, want: true},
+		"crun's for one":       {pod: map[string]string{AnnotationCrunHandler + ".a": "wasmedge"}, want: true},
+		"handler":              {handler: "blazar-wasmedge", want: true},
+		"configuration":        {configured: "wasmedge", want: true},
+		"pod over everything":  {pod: map[string]string{AnnotationEngine: "wazero"}, handler: "blazar-wasmedge", configured: "wasmedge"},
+		"another annotation":   {pod: map[string]string{AnnotationListen + ".a": "wasmedge", "note": "wasmedge"}},
+		"pod that cannot be":   {pod: map[string]string{AnnotationEngine: "none", AnnotationEngine + ".a": "wasmedge"}, want: true},
+		"another one for some": {pod: map[string]string{AnnotationEngine + ".a": "wazero"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := Wanted("wasmedge", c.pod, c.handler, c.configured, []string{"wasmtime", "wazero", "wasmedge"}); got != c.want {
+				t.Errorf("%v", got)
+			}
+		})
+	}
+}
+
 func TestListeners(t *testing.T) {
 	for value, want := range map[string][]Listener{
 		"":                               nil,
