@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -186,4 +188,84 @@ func TestWasmEdgeMissing(t *testing.T) {
 		t.Fatal("a container started on an engine whose library is missing")
 	}
 	contains(t, err.Error(), "libwasmedge", "no such file", "libwasmedge0", "docs/engines.md")
+}
+
+// command runs blazar with BLAZAR_WASMEDGE as given, or as it is.
+func command(t *testing.T, library string, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "../bin/blazar", args...)
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
+	if library != "" {
+		cmd.Env = append(cmd.Env, "BLAZAR_WASMEDGE="+library)
+	}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// unpacked is the directory that the node was given, empty where the library is
+// installed.
+func unpacked(t *testing.T) string {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if args := libraries(root); len(args) > 0 {
+		return args[1]
+	}
+	return ""
+}
+
+// The command line finds the library as the daemon does.
+func TestWasmEdgeOnTheCommandLine(t *testing.T) {
+	t.Parallel()
+	library, module := unpacked(t), filepath.Join(guests, "raw.wasm")
+	run := []string{"run", "--engine", "wasmedge", module}
+	if out, err := command(t, library, append(run, "hello")...); err != nil {
+		t.Errorf("%v: %s", err, out)
+	} else {
+		contains(t, out, "hello from raw wasm")
+	}
+	out, err := command(t, library, append(run, "trap")...)
+	if e, ok := err.(*exec.ExitError); !ok || e.ExitCode() != 134 {
+		t.Errorf("a trap ended with %v: %s", err, out)
+	}
+	out, err = command(t, t.TempDir(), append(run, "hello")...)
+	if err == nil {
+		t.Error("it ran without the library")
+	}
+	contains(t, out, "libwasmedge", "docs/engines.md")
+	out, _ = command(t, library, "doctor") // which finds fault with this host
+	contains(t, out, "0.14.", "native code by LLVM")
+}
+
+// The compiler's user may not be able to walk to the library.
+func TestWasmEdgeLibraryBehindClosedDoors(t *testing.T) {
+	t.Parallel()
+	from := unpacked(t)
+	if from == "" {
+		return // installed, where everybody may read
+	}
+	closed := t.TempDir()
+	if err := os.Chmod(closed, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	to := filepath.Join(closed, "lib")
+	if err := os.Mkdir(to, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	all, err := filepath.Glob(from + "/*.so*")
+	if err != nil || len(all) < 10 {
+		t.Fatal(all, err)
+	}
+	for _, file := range all {
+		if err := os.Symlink(file, filepath.Join(to, filepath.Base(file))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := command(t, to, "image", "precompile", "--engine", "wasmedge", "--root", t.TempDir(), filepath.Join(guests, "raw.wasm"))
+	if err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	contains(t, out, "wasmedge: compiled in")
 }
