@@ -22,8 +22,10 @@ const (
 	// configuration does not: what Find takes.
 	Env = "BLAZAR_WASMEDGE"
 
+	// Loader is the file name of the loader, which a process that it has started runs.
+	Loader = "ld-linux-x86-64.so.2"
+
 	object = "libwasmedge.so.0"
-	loader = "ld-linux-x86-64.so.2"
 )
 
 const remedy = "install the package libwasmedge0 (Debian 13), or have `make wasmedge` unpack it and name the directory; docs/engines.md says how"
@@ -53,7 +55,7 @@ func Find(where string) (Library, error) {
 	if !st.IsDir() {
 		return Library{object: where}, nil
 	}
-	l := Library{object: filepath.Join(where, object), loader: filepath.Join(where, loader), dir: where}
+	l := Library{object: filepath.Join(where, object), loader: filepath.Join(where, Loader), dir: where}
 	for _, path := range []string{l.object, l.loader} {
 		if _, err := os.Stat(path); err != nil {
 			return Library{}, missing(err)

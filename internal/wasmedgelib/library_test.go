@@ -23,11 +23,11 @@ func place(t *testing.T, names ...string) string {
 }
 
 func TestCommands(t *testing.T) {
-	dir := place(t, object, loader)
+	dir := place(t, object, Loader)
 	file := filepath.Join(dir, object)
 	plain := Command{Path: "/p", Args: []string{"a"}}
 	preloaded := Command{Path: "/p", Args: []string{"a"}, Env: []string{"LD_PRELOAD=" + file}}
-	own := Command{Path: filepath.Join(dir, loader), Args: []string{"--library-path", dir, "--preload", file, "/p", "a"}}
+	own := Command{Path: filepath.Join(dir, Loader), Args: []string{"--library-path", dir, "--preload", file, "/p", "a"}}
 	for name, c := range map[string]struct {
 		where             string
 		command, confined Command
@@ -65,7 +65,7 @@ func TestFindRefuses(t *testing.T) {
 		"Origin":   {"/$ORIGIN", errdefs.IsInvalidArgument, "loader"},
 		"Nowhere":  {"/nowhere/at/all", errdefs.IsNotFound, "libwasmedge0"},
 		"Empty":    {place(t), errdefs.IsNotFound, object},
-		"NoLoader": {place(t, object), errdefs.IsNotFound, loader},
+		"NoLoader": {place(t, object), errdefs.IsNotFound, Loader},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := Find(c.where); !c.is(err) || !strings.Contains(err.Error(), c.says) {
@@ -77,7 +77,7 @@ func TestFindRefuses(t *testing.T) {
 
 // Through descriptors the same files are found when their paths lead nowhere.
 func TestInherit(t *testing.T) {
-	dir := place(t, object, loader)
+	dir := place(t, object, Loader)
 	l, err := Find(dir)
 	if err == nil {
 		l, err = l.Inherit()

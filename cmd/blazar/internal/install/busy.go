@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/containerd/errdefs"
+
+	"blazar/internal/wasmedgelib"
 )
 
 // Busy says which processes run the installed binaries, this one excepted: pods
@@ -49,6 +52,9 @@ func (o Options) runs(pid int) string {
 	if err != nil {
 		return ""
 	}
+	if filepath.Base(target) == wasmedgelib.Loader {
+		return o.loaded(pid)
+	}
 	for _, b := range binaries {
 		path := o.real(o.binary(b.name))
 		if target == path {
@@ -56,6 +62,22 @@ func (o Options) runs(pid int) string {
 		}
 		// A pod's process sees the host's paths from another place.
 		if st, err := os.Stat(path); err == nil && os.SameFile(st, exe) {
+			return b.name
+		}
+	}
+	return ""
+}
+
+// loaded names the installed binary that the process runs by a loader: the command line
+// says so.
+func (o Options) loaded(pid int) string {
+	line, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+	if err != nil {
+		return "" // it has ended
+	}
+	args := strings.Split(string(line), "\x00")
+	for _, b := range binaries {
+		if slices.Contains(args, o.real(o.binary(b.name))) {
 			return b.name
 		}
 	}

@@ -5,11 +5,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/containerd/errdefs"
+
+	"blazar/internal/wasmedgelib"
 )
 
 func options(t *testing.T) Options {
@@ -128,8 +131,17 @@ func TestManifestOfAnotherRelease(t *testing.T) {
 	}
 }
 
-// TestBusy runs the installed wasm-task, and again after it was replaced.
+// TestBusy runs the installed wasm-task, and again after it was replaced; by itself, and
+// by a loader, as where it has libwasmedge.
 func TestBusy(t *testing.T) {
+	t.Run("itself", func(t *testing.T) { testBusy(t) })
+	if runtime.GOARCH == "amd64" {
+		t.Run("loader", func(t *testing.T) { testBusy(t, "/lib64/"+wasmedgelib.Loader) })
+	}
+}
+
+func testBusy(t *testing.T, loader ...string) {
+	t.Helper()
 	o := options(t)
 	sleep, err := os.ReadFile("/bin/sleep")
 	if err != nil {
@@ -141,7 +153,8 @@ func TestBusy(t *testing.T) {
 	if err := Busy(o); err != nil {
 		t.Fatalf("busy with nothing: %v", err)
 	}
-	pod := exec.CommandContext(t.Context(), o.real(o.binary("wasm-task")), "60")
+	line := append(loader, o.real(o.binary("wasm-task")), "60")
+	pod := exec.CommandContext(t.Context(), line[0], line[1:]...)
 	if err := pod.Start(); err != nil {
 		t.Fatal(err)
 	}
