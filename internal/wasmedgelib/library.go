@@ -127,7 +127,8 @@ func (l Library) Inherit() (Library, error) {
 		l.loader, l.dir = through(l.loader), through(l.dir)
 		l.object = filepath.Join(l.dir, object)
 	case l.object != object:
-		l.object = through(l.object)
+		// The directory, since the library may look beside itself for what it needs.
+		l.object = filepath.Join(through(filepath.Dir(l.object)), filepath.Base(l.object))
 	}
 	return l, err
 }

@@ -77,8 +77,23 @@ func TestFindRefuses(t *testing.T) {
 
 // Through descriptors the same files are found when their paths lead nowhere.
 func TestInherit(t *testing.T) {
-	dir := place(t, object, Loader)
-	l, err := Find(dir)
+	t.Run("directory", func(t *testing.T) {
+		dir := place(t, object, Loader)
+		c := inherited(t, dir, dir)
+		found(t, dir, c.Path, c.Args[1], c.Args[3])
+	})
+	t.Run("file", func(t *testing.T) {
+		dir := place(t, object, "beside")
+		c := inherited(t, dir, filepath.Join(dir, object))
+		path := strings.TrimPrefix(c.Env[0], "LD_PRELOAD=")
+		found(t, dir, path, filepath.Join(filepath.Dir(path), "beside"))
+	})
+}
+
+// inherited is a command with the library in dir, which has another name by now.
+func inherited(t *testing.T, dir, where string) Command {
+	t.Helper()
+	l, err := Find(where)
 	if err == nil {
 		l, err = l.Inherit()
 	}
@@ -88,8 +103,12 @@ func TestInherit(t *testing.T) {
 	if err := os.Rename(dir, dir+".moved"); err != nil {
 		t.Fatal(err)
 	}
-	c := l.Confined("/p")
-	for _, path := range []string{c.Path, c.Args[1], c.Args[3]} {
+	return l.Confined("/p")
+}
+
+func found(t *testing.T, dir string, paths ...string) {
+	t.Helper()
+	for _, path := range paths {
 		if _, err := os.Stat(path); err != nil {
 			t.Error(err)
 		}
