@@ -49,7 +49,7 @@ func CompileChild(ctx context.Context, o ChildOptions, compile func(ctx context.
 		debug.SetMemoryLimit(o.Memory / 10 * 8)
 		// Nobody but root may look into its memory, whatever their user.
 		if err = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err == nil {
-			err = endOnAbort()
+			err = endOnFaults()
 		}
 		if err == nil {
 			err = compileMapped(ctx, compile)

@@ -223,7 +223,8 @@ func explain(ctx context.Context, err error, state *os.ProcessState, l CompileLi
 
 // outOfMemory knows what Go, Rust and C++ say when they are refused memory.
 func outOfMemory(stderr string) bool {
-	for _, s := range []string{"out of memory", "cannot allocate memory", "memory allocation of", "bad_alloc", "failed to allocate", "pthread_create failed"} {
+	for _, s := range []string{"out of memory", "cannot allocate memory", "memory allocation of", "bad_alloc", "failed to allocate", "pthread_create failed",
+		"resource temporarily unavailable" /* a thread without memory for its stack */} {
 		if strings.Contains(strings.ToLower(stderr), s) {
 			return true
 		}
