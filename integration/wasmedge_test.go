@@ -269,3 +269,14 @@ func TestWasmEdgeLibraryBehindClosedDoors(t *testing.T) {
 	}
 	contains(t, out, "wasmedge: compiled in")
 }
+
+// A container in a process of its own has the library there.
+func TestWasmEdgeIsolated(t *testing.T) {
+	t.Parallel()
+	p := startPod(t, annotate("blazar/engine", "wasmedge"), annotate("blazar/isolation", "process"))
+	k := p.start(t, named("hello", raw("hello")))
+	k.exits(t, 0)
+	contains(t, k.logs(t), "hello from raw wasm")
+	p.start(t, named("trap", raw("trap"))).exits(t, 134)
+	contains(t, verbose(t, p), `"engine":"wasmedge"`)
+}
