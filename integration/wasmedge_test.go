@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -227,7 +228,8 @@ func TestWasmEdgeOnTheCommandLine(t *testing.T) {
 		contains(t, out, "hello from raw wasm")
 	}
 	out, err := command(t, library, append(run, "trap")...)
-	if e, ok := err.(*exec.ExitError); !ok || e.ExitCode() != 134 {
+	var e *exec.ExitError
+	if !errors.As(err, &e) || e.ExitCode() != 134 {
 		t.Errorf("a trap ended with %v: %s", err, out)
 	}
 	out, err = command(t, t.TempDir(), append(run, "hello")...)
