@@ -56,8 +56,11 @@ func comeAndGo(t *testing.T, i int) error {
 			}
 		case "says": // and ends at once: what it said is there all the same, and has been since its exit
 			b, err := os.ReadFile(filepath.Join(config.LogDirectory, c.LogPath))
-			if err != nil || !strings.Contains(string(b), args[1]) {
-				return fmt.Errorf("pod %d ended with %d and said %q, %v", i, s.ExitCode, b, err)
+			if err != nil {
+				return err
+			}
+			if !strings.Contains(string(b), args[1]) {
+				return fmt.Errorf("pod %d ended with %d and said %q", i, s.ExitCode, b)
 			}
 		}
 	}

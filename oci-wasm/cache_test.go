@@ -16,6 +16,9 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
+
+	"blazar/internal/testdir"
+	"blazar/internal/testneeds"
 )
 
 // counting is an ExecCompiler that counts.
@@ -47,7 +50,7 @@ func openCache(t *testing.T, dir string, o CacheOptions) (*Cache, *counting) {
 	return c, x
 }
 
-func cacheDir(t *testing.T) string { return filepath.Join(t.TempDir(), "cache") }
+func cacheDir(t *testing.T) string { return filepath.Join(testdir.New(t), "cache") }
 
 // mod makes a module of its own with its key.
 func mod(engine string, n int) (Key, func(context.Context) (io.ReadCloser, error)) {
@@ -335,8 +338,8 @@ func TestCacheRefusesForeignDirectories(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if os.Geteuid() != 0 && name == "another owner" {
-				t.Fatal("needs root")
+			if name == "another owner" {
+				testneeds.Root(t)
 			}
 			dir := cacheDir(t)
 			c, err := OpenCache(dir, CacheOptions{})

@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"blazar/internal/idrange"
+	"blazar/internal/testneeds"
 )
 
 func moduleFile(t *testing.T) *os.File {
@@ -106,9 +107,7 @@ func TestExecCompilerMissingBinary(t *testing.T) {
 
 // TestCompilerIsConfined asks the child itself what it can reach.
 func TestCompilerIsConfined(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Fatal("needs root: run the tests as root, or only the others with -skip TestCompilerIsConfined")
-	}
+	testneeds.Root(t)
 	dir := outDir(t)
 	if err := os.WriteFile(filepath.Join(filepath.Dir(dir), "neighbour"), []byte("x"), 0o644); err != nil {
 		t.Fatal(err)
@@ -150,16 +149,16 @@ func TestCompilerIsConfined(t *testing.T) {
 // Compilers that run at the same time cannot reach one another, though they see each
 // other's processes: the code that one makes is somebody else's.
 func TestCompilersAreApart(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Fatal("needs root: run the tests as root, or only the others with -skip TestCompilersAreApart")
-	}
+	testneeds.Root(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	victim := make(chan error, 1)
 	go func() { victim <- execCompiler(CompileLimits{}).Compile(ctx, "hang", moduleFile(t), outDir(t)) }()
 	dir := outDir(t)
 	err := execCompiler(CompileLimits{}).Compile(ctx, "pry", moduleFile(t), dir)
 	cancel()
-	_ = <-victim // cancelled
+	if err := <-victim; err == nil {
+		t.Error("a compiler that hangs has ended by itself")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

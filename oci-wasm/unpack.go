@@ -86,6 +86,12 @@ func (u *unpacker) filter(h *tar.Header) (bool, error) {
 		return false, fmt.Errorf("the image has more than %d files or %d bytes: %w", u.limits.Files, u.limits.Bytes, errdefs.ErrResourceExhausted)
 	}
 	h.Mode &^= 0o6000
+	// Whoever unpacks it owns it, must be able to read it like the root of a container,
+	// and to remove it.
+	h.Mode |= 0o400
+	if h.Typeflag == tar.TypeDir {
+		h.Mode |= 0o700
+	}
 	for name := range h.PAXRecords { // labels and capabilities of the system it was made on
 		if strings.HasPrefix(name, "SCHILY.xattr.") {
 			delete(h.PAXRecords, name)

@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"blazar/cmd/internal/builtin"
+	"blazar/internal/testdir"
 	ociwasm "blazar/oci-wasm"
 )
 
@@ -26,7 +27,7 @@ func compileCache(t *testing.T, l ociwasm.CompileLimits) *ociwasm.Cache {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := ociwasm.OpenCache(filepath.Join(t.TempDir(), "cache"), ociwasm.CacheOptions{Compiler: &ociwasm.ExecCompiler{Binary: self, Limits: l}})
+	c, err := ociwasm.OpenCache(filepath.Join(testdir.New(t), "cache"), ociwasm.CacheOptions{Compiler: &ociwasm.ExecCompiler{Binary: self, Limits: l}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"blazar/engines/enginetest/wasmgen"
+	"blazar/internal/testdir"
 	ociwasm "blazar/oci-wasm"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -55,6 +56,7 @@ func guestDir(t *testing.T) string {
 func TestRun(t *testing.T) {
 	dir := guestDir(t)
 	t.Cleanup(func() {
+		testdir.Writable(t, dir)
 		if err := os.RemoveAll(dir); err != nil {
 			t.Error(err)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"blazar/engines"
 	"blazar/engines/wasip1"
+	"blazar/internal/testdir"
 
 	"golang.org/x/sys/unix"
 )
@@ -133,6 +134,8 @@ func readOnly(t *testing.T, dir string) {
 		t.Fatal(err)
 	} else if err := os.Chmod(dir, 0o500); err != nil { // without root, permissions do
 		t.Fatal(err)
+	} else {
+		t.Cleanup(func() { testdir.Writable(t, dir) })
 	}
 	if err := os.WriteFile(filepath.Join(dir, "probe"), nil, 0o600); err == nil {
 		t.Fatalf("%s can be written to", dir)

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"blazar/internal/testneeds"
 )
 
 // confinedEnv makes the test binary run confinedMain instead of tests.
@@ -17,9 +19,7 @@ const confinedEnv = "WASIP1_TEST_CONFINED"
 // TestInEmptyRoot uses the layer as it is used in product: in a process without
 // /proc, in an empty root, without privileges.
 func TestInEmptyRoot(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Fatal("needs root to change the root directory and drop privileges")
-	}
+	testneeds.Root(t)
 	dir := filepath.Join(t.TempDir(), "data")
 	plant(t, dir, "file", "sub/", "link -> sub/../file")
 	if err := os.Chown(dir, 65534, 65534); err != nil {

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"blazar/internal/testneeds"
 )
 
 // entry of a listing.
@@ -191,9 +193,7 @@ func TestPreopenNames(t *testing.T) {
 
 // TestMountsBelowAreReached crosses a mount point below a preopen.
 func TestMountsBelowAreReached(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Fatal("needs root to mount")
-	}
+	testneeds.Root(t)
 	w, dir := preopened(t, "/", false, "mnt/")
 	mnt := filepath.Join(dir, "mnt")
 	if err := unix.Mount("tmpfs", mnt, "tmpfs", 0, "size=1m"); err != nil {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"blazar/internal/testdir"
 )
 
 // TestSuite runs the suite and prints a table. BLAZAR names a binary to run
@@ -27,7 +29,7 @@ func TestSuite(t *testing.T) {
 	if len(all) < Size {
 		t.Errorf("%d cases, the suite has %d", len(all), Size)
 	}
-	r := Runner{Blazar: blazar(t), Flags: []string{"--cache", filepath.Join(t.TempDir(), "cache")}, Scratch: t.TempDir()}
+	r := Runner{Blazar: blazar(t), Flags: []string{"--cache", filepath.Join(testdir.New(t), "cache")}, Scratch: t.TempDir()}
 	var table strings.Builder
 	passed := 0
 	for _, c := range all {
