@@ -266,7 +266,10 @@ func TestCacheSweepsWhatAKilledProcessLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	half := filepath.Join(dir, tmpDir, name+".X")
-	if err := os.MkdirAll(filepath.Join(half, "sub"), 0o500); err != nil {
+	if err := os.MkdirAll(filepath.Join(half, "sub", "sub"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Chmod(filepath.Join(half, "sub"), 0o500), os.Chmod(half, 0o500)); err != nil {
 		t.Fatal(err)
 	}
 	openCache(t, dir, CacheOptions{})

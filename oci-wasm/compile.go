@@ -49,7 +49,7 @@ func (c *Cache) compile(ctx context.Context, name string, k Key, open func(conte
 	if err := c.root.Mkdir(tmp, 0o700); err != nil {
 		return false, err
 	}
-	defer func() { err = errors.Join(err, c.root.RemoveAll(tmp)) }() // gone already when all went well
+	defer func() { err = errors.Join(err, c.remove(tmp)) }() // gone already when all went well
 	if err := c.opts.Compiler.Compile(ctx, k.Engine, module, filepath.Join(c.dir, tmp)); err != nil {
 		return !errors.Is(err, context.Canceled), fmt.Errorf("compiling module %s with engine %s: %w", k.Digest, k.Engine, err)
 	}

@@ -91,8 +91,12 @@ func (c *Cache) drop(name string) (bool, error) {
 	if f == nil || err != nil {
 		return false, err
 	}
-	tmp := path.Join(tmpDir, name+"."+rand.Text())
-	if err := c.root.Rename(path.Join(artifactsDir, name), tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	artifact, tmp := path.Join(artifactsDir, name), path.Join(tmpDir, name+"."+rand.Text())
+	err = c.root.Chmod(artifact, 0o700) // or nobody but root may rename it
+	if err == nil {
+		err = c.root.Rename(artifact, tmp)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, closed(f, err)
 	}
 	err = c.remove(tmp)
@@ -104,15 +108,13 @@ func (c *Cache) drop(name string) (bool, error) {
 
 // remove removes a tree whose directories may be read-only.
 func (c *Cache) remove(tree string) error {
-	err := c.walk(tree, func(name string, st *unix.Stat_t) error {
+	// As far as it gets: seal got no further when it made them so.
+	_ = c.walk(tree, func(name string, st *unix.Stat_t) error {
 		if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 			return c.root.Chmod(name, 0o700)
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	return c.root.RemoveAll(tree)
 }
 

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"blazar/internal/testneeds"
 )
 
 func niceIn(t *testing.T, a *Artifact) string {
@@ -31,6 +33,7 @@ func TestLowPriority(t *testing.T) {
 
 // TestRaisedPriority has somebody wait for what nobody waited for.
 func TestRaisedPriority(t *testing.T) {
+	testneeds.Root(t) // others may only lower a priority
 	dir := cacheDir(t)
 	c, x := openCache(t, dir, CacheOptions{})
 	k, open := mod("raised", 1)

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"blazar/examples/wasm-images/recipe"
+	"blazar/internal/testdir"
 )
 
 var (
@@ -41,7 +42,7 @@ func prepare(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, testdir.RemoveAll(dir)) }()
 	blazar, images, cache = filepath.Join(dir, "blazar"), filepath.Join(dir, "images"), filepath.Join(dir, "cache")
 	if err := os.Mkdir(images, 0o755); err != nil {
 		return 1, err

@@ -2,7 +2,9 @@
 package testdir
 
 import (
+	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -21,13 +23,21 @@ func New(t testing.TB) string {
 // Writable lets its owner write every directory in dir, itself included.
 func Writable(t testing.TB, dir string) {
 	t.Helper()
-	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+	if err := writable(dir); err != nil {
+		t.Error(err)
+	}
+}
+
+// RemoveAll is os.RemoveAll, of such directories too.
+func RemoveAll(dir string) error {
+	return errors.Join(writable(dir), os.RemoveAll(dir))
+}
+
+func writable(dir string) error {
+	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.IsDir() {
 			return err
 		}
 		return unix.Chmod(path, 0o700)
 	})
-	if err != nil {
-		t.Error(err)
-	}
 }

@@ -38,6 +38,11 @@ func TestWritable(t *testing.T) {
 		t.Fatal(err)
 	}
 	Writable(t, dir)
+	defer func() {
+		if err := RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	}()
 	if st, err := os.Stat(sub); err != nil || st.Mode().Perm() != 0o700 {
 		t.Errorf("mode %v, %v", st.Mode(), err)
 	}

@@ -19,6 +19,7 @@ import (
 	"blazar/engines"
 	"blazar/engines/enginetest/wasmgen"
 	"blazar/engines/wazero"
+	"blazar/internal/testdir"
 	ociwasm "blazar/oci-wasm"
 	"blazar/wasmsandboxer/artifact"
 )
@@ -53,7 +54,7 @@ func newCompiler(t *testing.T) (*Compiler, *inProcess) {
 		return nil, fmt.Errorf("its library is missing: %w", errdefs.ErrUnavailable)
 	})
 	x := &inProcess{registry: r}
-	cache, err := ociwasm.OpenCache(filepath.Join(t.TempDir(), "cache"), ociwasm.CacheOptions{Compiler: x})
+	cache, err := ociwasm.OpenCache(filepath.Join(testdir.New(t), "cache"), ociwasm.CacheOptions{Compiler: x})
 	if err != nil {
 		t.Fatal(err)
 	}
