@@ -18,6 +18,8 @@ import (
 	"github.com/containerd/errdefs"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"blazar/internal/testneeds"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -173,6 +175,7 @@ func TestCallWithoutDaemon(t *testing.T) {
 // A daemon dies in the middle of a call, another one connects: the call is asked
 // again and answered.
 func TestRestartedDaemonAnswers(t *testing.T) {
+	testneeds.Root(t) // a client takes root alone for the daemon
 	path := filepath.Join(t.TempDir(), "host.sock")
 	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: path, Net: "unixpacket"})
 	if err != nil {
