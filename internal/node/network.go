@@ -68,6 +68,10 @@ func (w network) Gateway() netip.Addr { return w.Subnet.Addr().Next() }
 func (w network) create() error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = w.Bridge
+	// Without an address of its own a bridge takes the lowest of its ports', so that it
+	// changes as pods come and go, and what other pods send to the old one is lost.
+	gateway := w.Gateway().As4()
+	attrs.HardwareAddr = append(net.HardwareAddr{0x02, 0x00}, gateway[:]...)
 	bridge := &netlink.Bridge{LinkAttrs: attrs}
 	if err := netlink.LinkAdd(bridge); err != nil {
 		return fmt.Errorf("make bridge %s: %w", w.Bridge, err)
