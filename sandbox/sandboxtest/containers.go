@@ -25,6 +25,9 @@ func lifeOfContainer(n *node) {
 	if c.pids() == 0 {
 		n.Error("a container that was not started has no pids: containerd would delete it after a restart")
 	}
+	if c.state().GetPid() == 0 {
+		n.Error("a container that was not started has the pid 0: containerd would wait for its output after a restart, for ever")
+	}
 	c.start()
 	c.says("sleeping\n")
 	c.is(taskapi.Status_RUNNING)

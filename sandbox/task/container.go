@@ -43,9 +43,14 @@ type container struct {
 func newContainer(s *Server, r *CreateRequest, impl Container) *container {
 	c := &container{server: s, id: r.ID, bundle: r.Bundle, impl: impl, execs: map[string]*process{}}
 	c.init = newProcess(c, "", impl, r.Stdio)
+	// Never 0: a task without a pid has nothing to be killed for containerd, which then
+	// waits for ever for the end of an output that a created container may hold
+	// (client/task_opts.go, WithProcessKill; client/task.go, Delete).
+	c.init.pid = s.options.Pid
 	if p, ok := impl.(Pider); ok {
-		c.init.pid = p.Pid()
-		c.init.early = c.init.pid != 0
+		if pid := p.Pid(); pid != 0 {
+			c.init.pid, c.init.early = pid, true
+		}
 	}
 	return c
 }
