@@ -13,9 +13,6 @@ const (
 	HelloImage = "blazar.invalid/linux-hello:1"
 )
 
-// wasmHandlers are the runtime handlers that lead to the wasm kind.
-var wasmHandlers = []string{"blazar-wasm", "blazar-wazero", "blazar-wasmtime", "blazar-wasmedge"}
-
 // table is one table of a TOML file.
 type table = map[string]any
 
@@ -39,6 +36,11 @@ func (n *Node) containerdConfig() table {
 				"Root":       n.path("run", "runc"),
 			},
 		},
+	}
+	images := table{
+		// Without it a pull of a wasi/wasm image is not unpacked.
+		"use_local_image_pull": true,
+		"pinned_images":        table{"sandbox": PauseImage},
 	}
 	config := table{
 		"version": 3,
@@ -65,11 +67,7 @@ func (n *Node) containerdConfig() table {
 				"stream_server_address": "127.0.0.1",
 				"stream_server_port":    "0",
 			},
-			"io.containerd.cri.v1.images": table{
-				// Without it a pull of a wasi/wasm image is not unpacked.
-				"use_local_image_pull": true,
-				"pinned_images":        table{"sandbox": PauseImage},
-			},
+			"io.containerd.cri.v1.images": images,
 			"io.containerd.cri.v1.runtime": table{
 				"cdi_spec_dirs": []string{},
 				// runc fails where the machine withholds CAP_SYS_RESOURCE otherwise.
@@ -87,22 +85,10 @@ func (n *Node) containerdConfig() table {
 			},
 		},
 	}
-	if !n.state.Config.LinuxOnly {
-		config["proxy_plugins"] = table{
-			"wasm": table{"type": "sandbox", "address": n.kindSocket("wasm")},
-		}
-		for _, handler := range wasmHandlers {
-			runtimes[handler] = table{
-				"runtime_type":             "io.containerd.blazar.v1",
-				"sandboxer":                "wasm",
-				"disable_pause_image_pull": true,
-				// containerd hands only these of a container on. Those of the pod come with
-				// the pod, and would hide what it says for one container only if they
-				// came again as the container's.
-				"container_annotations": []string{"blazar/*", "run.oci.handler", "module.wasm.image/*"},
-			}
-		}
+	if dir := n.state.Config.Registries; dir != "" {
+		images["registry"] = table{"config_path": dir}
 	}
+	n.addKinds(config, runtimes)
 	return config
 }
 

@@ -42,7 +42,7 @@ func (n *Node) Traces() ([]string, error) {
 			left = append(left, what+" "+item)
 		}
 	}
-	own := []int{n.ServePid(), n.ContainerdPid()}
+	own := []int{n.ServePid(), n.TaskdPid(), n.ContainerdPid()}
 	add("process", names(slices.DeleteFunc(n.cgroup.pids(), func(pid int) bool { return slices.Contains(own, pid) }))...)
 	mounts, err := mountsBelow(n.Dir)
 	if err != nil {

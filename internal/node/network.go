@@ -152,25 +152,29 @@ func isNoLink(err error) bool {
 }
 
 // writeCNI writes the configuration list that containerd reads in dir; addresses
-// are kept in data.
-func (w network) writeCNI(dir, data string) error {
+// are kept in data. With portMap pods may have ports of the host.
+func (w network) writeCNI(dir, data string, portMap bool) error {
+	plugins := []any{
+		map[string]any{
+			"type":   "bridge",
+			"bridge": w.Bridge,
+			"ipam": map[string]any{
+				"type":    "host-local",
+				"dataDir": data,
+				"ranges": [][]map[string]string{{{
+					"subnet":  w.Subnet.String(),
+					"gateway": w.Gateway().String(),
+				}}},
+			},
+		},
+	}
+	if portMap {
+		plugins = append(plugins, map[string]any{"type": "portmap", "capabilities": map[string]bool{"portMappings": true}})
+	}
 	b, err := json.MarshalIndent(map[string]any{
 		"cniVersion": "1.0.0",
 		"name":       w.Bridge,
-		"plugins": []any{
-			map[string]any{
-				"type":   "bridge",
-				"bridge": w.Bridge,
-				"ipam": map[string]any{
-					"type":    "host-local",
-					"dataDir": data,
-					"ranges": [][]map[string]string{{{
-						"subnet":  w.Subnet.String(),
-						"gateway": w.Gateway().String(),
-					}}},
-				},
-			},
-		},
+		"plugins":    plugins,
 	}, "", "\t")
 	if err != nil {
 		return err

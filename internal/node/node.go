@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -25,8 +26,22 @@ type Config struct {
 	Dir string
 	// LinuxOnly leaves blazar serve out.
 	LinuxOnly bool
-	// ServeArgs are more arguments of blazar serve.
-	ServeArgs []string
+	// Kinds are the kinds of pods that blazar serve serves; DefaultKinds when empty.
+	Kinds []string
+	// ServeArgs are more arguments of blazar serve, TaskdArgs of blazar taskd.
+	ServeArgs, TaskdArgs []string
+	// Sandboxers are more proxy plugins of containerd of the type sandbox: sockets by
+	// name. Whoever starts the node serves them.
+	Sandboxers map[string]string
+	// Runtimes are more runtime handlers: their tables in the configuration of CRI,
+	// by name.
+	Runtimes map[string]map[string]any
+	// Registries is containerd's folder of registries' hosts.toml; empty leaves the
+	// registries as they are.
+	Registries string
+	// PortMap lets pods have ports of the host. It takes iptables, and writes into the
+	// tables of the network namespace that the node is in.
+	PortMap bool
 }
 
 // Node is a running node.
@@ -74,6 +89,9 @@ func Start(ctx context.Context, c Config) (_ *Node, err error) {
 		state:     record{Config: c, Name: "bz" + nameSuffix(dir)},
 		processes: map[string]*process{},
 	}
+	if len(n.state.Config.Kinds) == 0 {
+		n.state.Config.Kinds = DefaultKinds
+	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	defer func() {
@@ -89,7 +107,7 @@ func Start(ctx context.Context, c Config) (_ *Node, err error) {
 		if err := n.copyPrograms(); err != nil {
 			return nil, err
 		}
-		if err := n.startServe(ctx); err != nil {
+		if err := n.startBlazar(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -145,7 +163,7 @@ func (n *Node) prepare() (err error) {
 	if err := n.state.Network.create(); err != nil {
 		return err
 	}
-	if err := n.state.Network.writeCNI(n.path("cni"), n.path("cni-data")); err != nil {
+	if err := n.state.Network.writeCNI(n.path("cni"), n.path("cni-data"), n.state.Config.PortMap); err != nil {
 		return err
 	}
 	for _, empty := range []string{"crictl.yaml", "blazar.toml"} {
@@ -211,6 +229,11 @@ func (c *Config) check() error {
 			if err := unix.Access(filepath.Join(dir, name), unix.X_OK); err != nil {
 				return fmt.Errorf("program %s: %w; make node builds it", filepath.Join(dir, name), err)
 			}
+		}
+	}
+	if c.PortMap {
+		if _, err := exec.LookPath("iptables"); err != nil {
+			return fmt.Errorf("ports of the host: %w; make test-deps installs it", err)
 		}
 	}
 	if cniPlugins() == "" {

@@ -28,6 +28,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	}
 	n.end(containerdName, syscall.SIGTERM, 10*time.Second)
 	n.end(serveName, syscall.SIGTERM, 10*time.Second)
+	n.end(taskdName, syscall.SIGTERM, 10*time.Second)
 	if n.cgroup != nil {
 		errs = append(errs, n.cgroup.killRest(10*time.Second))
 	}
