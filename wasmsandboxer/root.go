@@ -6,11 +6,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
 
-	"github.com/containerd/errdefs"
-	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
-
+	"blazar/internal/etcfiles"
 	"blazar/internal/mnt"
 )
 
@@ -53,76 +50,13 @@ func (p *pod) writeFiles(dir string) error {
 	if p.r.Config.GetMetadata() == nil {
 		return nil
 	}
-	resolv, err := resolvConf(p.r.Config.GetDnsConfig())
-	if err != nil {
-		return err
-	}
-	name := p.hostname()
-	if name == "" {
-		if name, err = os.Hostname(); err != nil {
-			return err
-		}
-	}
-	hosts := "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-	if p.r.NetNS == "" {
-		b, err := os.ReadFile("/etc/hosts")
-		if err != nil {
-			return err
-		}
-		hosts = string(b)
-	} else {
-		hosts += "127.0.1.1\t" + name + "\n"
-	}
-	for file, text := range map[string]string{"hosts": hosts, "hostname": name + "\n", "resolv.conf": resolv} {
-		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
-			return err
-		}
-	}
-	return nil
+	return etcfiles.Write(dir, etcfiles.Options{
+		Hostname: p.hostname(), HostNetwork: p.r.NetNS == "", DNS: p.r.Config.GetDnsConfig(),
+	})
 }
 
 // hostname is the pod's, empty for the host's.
-func (p *pod) hostname() string {
-	name := p.r.Config.GetHostname()
-	if p.r.NetNS == "" || strings.ContainsAny(name, "\n\x00") || len(name) > 64 {
-		return ""
-	}
-	return name
-}
-
-// resolvConf writes resolv.conf(5); without a configuration it is the host's.
-func resolvConf(c *cri.DNSConfig) (string, error) {
-	if c == nil || len(c.Servers)+len(c.Searches)+len(c.Options) == 0 {
-		b, err := os.ReadFile("/etc/resolv.conf")
-		if err != nil && !os.IsNotExist(err) {
-			return "", err
-		}
-		return string(b), nil
-	}
-	var s strings.Builder
-	line := func(words ...string) error {
-		for _, w := range words {
-			if strings.ContainsAny(w, "\n\x00") {
-				return fmt.Errorf("DNS configuration holds %q: %w", w, errdefs.ErrInvalidArgument)
-			}
-		}
-		s.WriteString(strings.Join(words, " ") + "\n")
-		return nil
-	}
-	var err error
-	if len(c.Searches) > 0 {
-		err = line(append([]string{"search"}, c.Searches...)...)
-	}
-	for _, server := range c.Servers {
-		if err == nil {
-			err = line("nameserver", server)
-		}
-	}
-	if len(c.Options) > 0 && err == nil {
-		err = line(append([]string{"options"}, c.Options...)...)
-	}
-	return s.String(), err
-}
+func (p *pod) hostname() string { return etcfiles.Hostname(p.r.Config, p.r.NetNS == "") }
 
 // maxProcs is how many threads of wasm-task run Go at once. It cannot find out
 // itself: it sees no /proc.
