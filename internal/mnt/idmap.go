@@ -33,7 +33,7 @@ func NewIDMap(base, uid, gid uint32) (*IDMap, error) {
 		return nil, fmt.Errorf("id mapping of user %d:%d from %d on: users are below %d, the base is not: %w",
 			uid, gid, base, rangeSize, errdefs.ErrInvalidArgument)
 	}
-	f, err := userNamespace(extents(base, uid), extents(base, gid))
+	f, err := UserNamespace(extents(base, uid), extents(base, gid))
 	if err != nil {
 		return nil, fmt.Errorf("id mapping of user %d:%d from %d on: %w", uid, gid, base, err)
 	}
@@ -84,32 +84,59 @@ func extents(base, own uint32) []syscall.SysProcIDMap {
 	return m
 }
 
-// userNamespace makes a user namespace and returns a descriptor of it. A process
+// UserNamespace makes a user namespace and returns a descriptor of it. A process
 // with several threads cannot make one for itself (unshare(2)), so a child does:
 // traced, it stops before the first instruction of the program it executes, and is
-// killed there.
-func userNamespace(uids, gids []syscall.SysProcIDMap) (f *os.File, err error) {
+// killed there, after its mappings were written.
+//
+// The child borrows this process's memory until it executes (vfork(2)), which package
+// syscall would not let one in a new user namespace do: a copy of the page tables of a
+// daemon takes a millisecond. Hence it must not be told the mappings either, for which
+// it would wait while its parent waits for it.
+func UserNamespace(uids, gids []syscall.SysProcIDMap) (f *os.File, err error) {
 	runtime.LockOSThread() // the tracer is a thread: while it lives the child is stopped
 	defer runtime.UnlockOSThread()
 	pid, err := syscall.ForkExec("/proc/self/exe", []string{"user-namespace"}, &syscall.ProcAttr{
 		Env: []string{},
 		Sys: &syscall.SysProcAttr{
-			Cloneflags: unix.CLONE_NEWUSER, UidMappings: uids, GidMappings: gids,
-			Ptrace: true, Pdeathsig: syscall.SIGKILL,
+			Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_VM | unix.CLONE_VFORK,
+			Ptrace:     true, Pdeathsig: syscall.SIGKILL,
 		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make a user namespace: %w", err)
 	}
-	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/ns/user", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	_ = syscall.Kill(pid, syscall.SIGKILL) // not reaped yet, so the pid is its own
-	for {
-		if _, err := syscall.Wait4(pid, nil, syscall.WALL, nil); err != syscall.EINTR {
-			break
+	defer func() {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // not reaped yet, so the pid is its own
+		for {
+			if _, err := syscall.Wait4(pid, nil, syscall.WALL, nil); err != syscall.EINTR {
+				break
+			}
+		}
+	}()
+	proc := "/proc/" + strconv.Itoa(pid)
+	for name, m := range map[string][]syscall.SysProcIDMap{"/uid_map": uids, "/gid_map": gids} {
+		if err := writeMapping(proc+name, m); err != nil {
+			return nil, fmt.Errorf("mapping of a user namespace: %w", err)
 		}
 	}
+	fd, err := unix.Open(proc+"/ns/user", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open the user namespace: %w", err)
 	}
 	return os.NewFile(uintptr(fd), "user namespace"), nil
+}
+
+// writeMapping writes a uid_map or gid_map, which the kernel takes in one write only.
+func writeMapping(path string, m []syscall.SysProcIDMap) error {
+	var text []byte
+	for _, e := range m {
+		text = fmt.Appendf(text, "%d %d %d\n", e.ContainerID, e.HostID, e.Size)
+	}
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	_, err = unix.Write(fd, text)
+	return errors.Join(err, unix.Close(fd))
 }

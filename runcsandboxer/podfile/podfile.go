@@ -40,8 +40,7 @@ type Pod struct {
 	// Pid is what containerd was told, and writes into specifications: there
 	// /proc/<Pid>/ns/X means the pod's namespace X. 0 where the pod has no process.
 	Pid uint32 `json:"pid"`
-	// Namespaces are the paths to join. One that is not named is the host's, and its
-	// entry has to go from the specification.
+	// Namespaces are those to join.
 	Namespaces Namespaces `json:"namespaces"`
 	// Mounts are for every container that has none at the same destination of its own;
 	// the default one at /dev/shm, a tmpfs, is not its own.
@@ -56,9 +55,14 @@ type Pod struct {
 	Reaper *proc.Ref `json:"reaper,omitempty"`
 }
 
-// Namespaces of a pod by path, empty for the host's. Containers that do not share
-// the pod's pid namespace have a specification without a path there, or with that of
-// another container's process; it is kept.
+// Host in place of a namespace's path means the host's: its entry has to go from the
+// specification.
+const Host = "host"
+
+// Namespaces of a pod: a path, Host, or empty where the pod has none, so that it is an
+// error to ask for it. Containers that do not share the pod's pid namespace have a
+// specification without a path there, or with that of another container's process,
+// which is kept.
 type Namespaces struct {
 	Network string `json:"network,omitempty"`
 	IPC     string `json:"ipc,omitempty"`
@@ -193,11 +197,11 @@ func (p *Pod) check() error {
 		paths["source of "+m.Destination], paths["destination of "+m.Source] = m.Source, m.Destination
 	}
 	for what, path := range paths {
-		if path != "" && (!filepath.IsAbs(path) || filepath.Clean(path) != path) {
+		if path != "" && path != Host && (!filepath.IsAbs(path) || filepath.Clean(path) != path) {
 			return fmt.Errorf("%s: path %q is not absolute and clean: %w", what, path, errdefs.ErrInvalidArgument)
 		}
 	}
-	if p.UserNamespace != (p.Namespaces.User != "") {
+	if p.UserNamespace != (p.Namespaces.User != "" && p.Namespaces.User != Host) {
 		return fmt.Errorf("pod with user namespace %t at %q: %w", p.UserNamespace, p.Namespaces.User, errdefs.ErrInvalidArgument)
 	}
 	return nil
