@@ -107,6 +107,15 @@ func (t *table) remove(fd uint32) *descriptor {
 
 // descriptor finds fd and checks that it has all the rights needed.
 func (s *System) descriptor(fd uint64, need rights) (*descriptor, Errno) {
+	d, errno := s.known(fd, need)
+	if errno == ErrnoSuccess {
+		errno = s.opened(d)
+	}
+	return d, errno
+}
+
+// known is descriptor for a function that does not use the file.
+func (s *System) known(fd uint64, need rights) (*descriptor, Errno) {
 	d := s.table.get(uint32(fd))
 	if d == nil {
 		return nil, ErrnoBadf
@@ -128,5 +137,5 @@ func (s *System) directory(fd uint64, need rights) (*descriptor, Errno) {
 	case d.base&need != need:
 		return nil, ErrnoNotcapable
 	}
-	return d, ErrnoSuccess
+	return d, s.opened(d)
 }

@@ -7,7 +7,7 @@ import (
 )
 
 func fdFdstatGet(s *System, m memory, a []uint64) Errno {
-	d, errno := s.descriptor(a[0], 0)
+	d, errno := s.known(a[0], 0)
 	if errno != ErrnoSuccess {
 		return errno
 	}
@@ -28,7 +28,7 @@ func fdFdstatGet(s *System, m memory, a []uint64) Errno {
 }
 
 func fdFdstatSetFlags(s *System, _ memory, a []uint64) Errno {
-	d, errno := s.descriptor(a[0], rightFdFdstatSetFlags)
+	d, errno := s.known(a[0], rightFdFdstatSetFlags)
 	if errno != ErrnoSuccess {
 		return errno
 	}
@@ -64,7 +64,7 @@ func setAppend(fd int, on bool) error {
 }
 
 func fdFdstatSetRights(s *System, _ memory, a []uint64) Errno {
-	d, errno := s.descriptor(a[0], 0)
+	d, errno := s.known(a[0], 0)
 	if errno != ErrnoSuccess {
 		return errno
 	}
@@ -77,7 +77,7 @@ func fdFdstatSetRights(s *System, _ memory, a []uint64) Errno {
 }
 
 func fdPrestatGet(s *System, m memory, a []uint64) Errno {
-	d, errno := s.descriptor(a[0], 0)
+	d, errno := s.known(a[0], 0)
 	if errno != ErrnoSuccess {
 		return errno
 	}
@@ -94,7 +94,7 @@ func fdPrestatGet(s *System, m memory, a []uint64) Errno {
 }
 
 func fdPrestatDirName(s *System, m memory, a []uint64) Errno {
-	d, errno := s.descriptor(a[0], 0)
+	d, errno := s.known(a[0], 0)
 	if errno != ErrnoSuccess {
 		return errno
 	}

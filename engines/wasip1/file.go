@@ -12,7 +12,7 @@ import (
 // while System.run is held.
 type file struct {
 	// fd is -1 for what Config leaves out: at its end for reading, and every
-	// write vanishes.
+	// write vanishes; and for what is opened later.
 	fd int
 	// owner closes fd where the file was given to New; nil if the guest opened it.
 	owner *os.File
@@ -25,6 +25,9 @@ type file struct {
 	// with a shell): it is asked whether it is ready before it is used.
 	blocking bool
 	seekable bool
+
+	// later says how to open a directory that has no fd yet; nil for all others.
+	later *later
 
 	// ended is set, from any goroutine, when nothing more shall be read or
 	// accepted than is there already.

@@ -26,7 +26,7 @@ func newSystem(c Config) (*System, error) {
 		return nil, fmt.Errorf("%d preopens and listeners with stdio, at most %d descriptors are allowed: %w",
 			n, limit, errdefs.ErrInvalidArgument)
 	}
-	b := builder{&System{start: time.Now(), preopens: len(c.Preopens)}, map[*os.File]*file{}}
+	b := builder{&System{start: time.Now(), preopens: len(c.Preopens), killed: make(chan struct{})}, map[*os.File]*file{}}
 	b.table.limit = limit
 	var err error
 	if b.args, err = newCstrings("argument", c.Args); err != nil {
@@ -93,9 +93,12 @@ func (b *builder) addPreopen(p Preopen) error {
 	if !path.IsAbs(p.Guest) || len(p.Guest) >= maxPath {
 		return fmt.Errorf("%s is not an absolute path: %w", what, errdefs.ErrInvalidArgument)
 	}
-	f, err := b.file(what, p.Dir)
-	if err != nil {
-		return err
+	f := &file{fd: -1, kind: filetypeDirectory, later: &later{what, p.Open}}
+	if p.Dir != nil || p.Open == nil {
+		var err error
+		if f, err = b.file(what, p.Dir); err != nil {
+			return err
+		}
 	}
 	if f.kind != filetypeDirectory {
 		return fmt.Errorf("%s is not a directory: %w", what, errdefs.ErrInvalidArgument)

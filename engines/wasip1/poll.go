@@ -119,6 +119,9 @@ func (s *System) subscribeFd(p *pollScratch, sub *subscription, fd uint32) {
 		sub.errno = ErrnoNotcapable
 		return
 	}
+	if sub.errno = s.opened(d); sub.errno != ErrnoSuccess {
+		return
+	}
 	sub.d = d
 	if !d.stream() {
 		return

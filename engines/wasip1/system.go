@@ -1,6 +1,7 @@
 package wasip1
 
 import (
+	"context"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,11 @@ type Preopen struct {
 	// Dir is the open directory, opened for reading or with O_PATH; nothing above
 	// it can be reached. Mounts below it belong to it.
 	Dir *os.File
+	// Open, where Dir is nil, opens the directory when the guest uses it for the first
+	// time, which most guests never do. The file belongs to the System. ctx ends when
+	// the guest is killed. An error is EIO for the guest, is logged, and Open is called
+	// again at the next use.
+	Open func(ctx context.Context) (*os.File, error)
 	// ReadOnly refuses every change below it with EROFS.
 	ReadOnly bool
 }
@@ -66,6 +72,7 @@ type System struct {
 	code  atomic.Uint32
 
 	waiter waiter
+	killed chan struct{} // closed by Kill
 
 	// Panics that were recovered; the first was logged.
 	reported sync.Once
@@ -85,7 +92,9 @@ func New(c Config) (*System, error) { return newSystem(c) }
 // Kill ends the guest: whatever call it is blocked in returns at once, and no later
 // call does anything. A guest that has exited already stays as it is. Idempotent.
 func (s *System) Kill() {
-	s.state.CompareAndSwap(stateAlive, stateKilled)
+	if s.state.CompareAndSwap(stateAlive, stateKilled) {
+		close(s.killed)
+	}
 	s.waiter.wake()
 }
 
