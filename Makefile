@@ -152,8 +152,8 @@ fuzz: ## run every fuzz target for FUZZTIME (10s) each
 	@FUZZTIME="$(FUZZTIME)" tools/fuzz
 
 .PHONY: bench
-bench: node ## measure cold starts of wasm pods against runc pods (root)
-	@go run ./bench/coldstart
+bench: node wasmedge ## measure cold starts, memory, speed (root; minutes, FULL=1 for longer)
+	@go run ./bench $(if $(filter 1,$(FULL)),-full)
 
 .PHONY: clean
 clean: ## remove what was built

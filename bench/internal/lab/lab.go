@@ -4,6 +4,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -52,6 +53,9 @@ type Options struct {
 	N int
 	// Contestants are the names of those that take part, empty for what suits Effort.
 	Contestants []string
+	// Tables are the names of the tables to measure, empty for all that suit Effort:
+	// for benchmarks that measure each table by itself.
+	Tables []string
 	// Log is told what is going on, a line at a time.
 	Log io.Writer
 }
@@ -60,8 +64,9 @@ type Options struct {
 type Lab struct {
 	Options
 
-	mu   sync.Mutex // guards node and its start, which callers wait for
-	node *node.Node
+	mu    sync.Mutex // guards the fields below and their start, which callers wait for
+	node  *node.Node
+	floor *floor
 }
 
 // New makes a lab; Close it.
@@ -102,6 +107,15 @@ func (l *Lab) Wants(name string, from Effort) bool {
 	return l.Effort >= from
 }
 
+// Measures says whether a table is measured: one that was named, or where none was,
+// one that suits the effort.
+func (l *Lab) Measures(table string, from Effort) bool {
+	if len(l.Tables) > 0 {
+		return slices.Contains(l.Tables, table)
+	}
+	return l.Effort >= from
+}
+
 // Node is the node that all benchmarks share, started when it is first asked for.
 func (l *Lab) Node(ctx context.Context) (*node.Node, error) {
 	l.mu.Lock()
@@ -110,12 +124,10 @@ func (l *Lab) Node(ctx context.Context) (*node.Node, error) {
 		return l.node, nil
 	}
 	l.Say("starting a node")
-	n, err := l.Start(ctx)
-	if err != nil {
+	if err := l.startShared(ctx); err != nil {
 		return nil, err
 	}
-	l.node = n
-	return n, nil
+	return l.node, nil
 }
 
 // Start starts a node of the caller's own, which the caller stops: for what has to
@@ -127,14 +139,40 @@ func (l *Lab) Start(ctx context.Context, serveArgs ...string) (*node.Node, error
 	return node.Start(ctx, node.Config{Bin: l.Bin, Tools: l.Tools, ServeArgs: serveArgs})
 }
 
-// Close stops the shared node.
+// startShared starts the shared node, which has the floor beside it.
+func (l *Lab) startShared(ctx context.Context) (err error) {
+	if l.floor == nil {
+		if l.floor, err = startFloor(ctx, l.Peers); err != nil {
+			return err
+		}
+	}
+	config := node.Config{
+		Bin: l.Bin, Tools: l.Tools,
+		Sandboxers: map[string]string{FloorHandler: l.floor.socket()},
+		Runtimes: map[string]map[string]any{FloorHandler: {
+			// Blazar's shim, which containerd asks for once and runs after every container.
+			"runtime_type": "io.containerd.blazar.v1", "sandboxer": FloorHandler, "disable_pause_image_pull": true,
+		}},
+	}
+	if l.WasmEdge != "" {
+		config.ServeArgs = []string{"--wasmedge", l.WasmEdge}
+	}
+	l.node, err = node.Start(ctx, config)
+	return err
+}
+
+// Close stops the shared node and what was started with it.
 func (l *Lab) Close(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.node == nil {
-		return nil
+	var errs []error
+	if l.node != nil {
+		errs = append(errs, l.node.Stop(ctx))
+		l.node = nil
 	}
-	n := l.node
-	l.node = nil
-	return n.Stop(ctx)
+	if l.floor != nil {
+		errs = append(errs, l.floor.stop())
+		l.floor = nil
+	}
+	return errors.Join(errs...)
 }

@@ -64,3 +64,8 @@ func (u Unit) Format(v float64) string {
 	}
 	return fmt.Sprintf("%s %s", digits(v/s.factor), s.symbol)
 }
+
+// short writes a number of an axis: no more digits than it has.
+func short(v float64) string {
+	return strconv.FormatFloat(math.Round(v*1e6)/1e6, 'f', -1, 64)
+}

@@ -1,0 +1,141 @@
+// Package coldstart measures how long pods take to start, and to go, through CRI.
+package coldstart
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"blazar/bench/internal/lab"
+	"blazar/bench/internal/pods"
+	"blazar/bench/internal/report"
+	"blazar/internal/node"
+)
+
+// Benchmark is cold start through CRI, phase by phase.
+type Benchmark struct{}
+
+var _ lab.Benchmark = Benchmark{}
+
+// Name is coldstart.
+func (Benchmark) Name() string { return "coldstart" }
+
+const about = `From the call of RunPodSandbox to the first byte of the container's output in its log file, which the benchmark watches with inotify; then, when the container has ended, StopPodSandbox and RemovePodSandbox. The phases are timed where a kubelet would: at the calls of CRI. "To first byte" begins with the call of StartContainer.
+
+All contestants run on one containerd, in an order that is shuffled for every round, after a few pods of each to warm up. Where pods start in parallel all of them are of one contestant and start at once. The guest prints a line and ends. Its compiled artifact is in the cache, but for the contestants that say otherwise: theirs is evicted before each pod.`
+
+// Run measures every scenario.
+func (Benchmark) Run(ctx context.Context, l *lab.Lab) (*report.Section, error) {
+	n, err := l.Node(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &report.Section{Title: "Cold start through CRI", About: about}
+	field, notes, err := l.Field(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	s.Notes = notes
+	r, err := pods.NewRunner(n)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = r.Close() }() // everything has been answered by then
+	m := &meter{lab: l, node: n, runner: r, random: rand.New(rand.NewPCG(1, 2))}
+	for _, sc := range scenarios {
+		if !l.Measures(sc.name, sc.from) {
+			continue
+		}
+		t, err := m.measure(ctx, sc, sc.entrants(l, field))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w\n%s", sc.title(), err, n.Log("containerd", 10))
+		}
+		if len(t.Rows) == 0 {
+			continue
+		}
+		s.Tables = append(s.Tables, t)
+		s.Figures = append(s.Figures,
+			t.CDF(t.Name, "Cold start, "+sc.title(), coldStart),
+			t.Stack(t.Name+"-phases", "Cold start by phase, medians, "+sc.title(), "since the call of RunPodSandbox", runPod, createContainer, firstByte),
+		)
+		s.Ratios = append(s.Ratios, ratios(t)...)
+	}
+	return s, nil
+}
+
+// ratios are those of the table that carry over to other machines.
+func ratios(t *report.Table) []report.Ratio {
+	var all []report.Ratio
+	for _, r := range t.Rows {
+		for _, by := range []string{lab.Runc, lab.Floor} {
+			v := t.Ratio(r.Label, by, coldStart)
+			if r.Label == by || r.Label == lab.Runc || math.IsNaN(v) {
+				continue
+			}
+			name := fmt.Sprintf("coldstart/%s/%s:%s", t.Name, r.Label, by)
+			all = append(all, report.Ratio{Name: name, Value: v, Goal: goals[name]})
+		}
+	}
+	return all
+}
+
+// goals are those of ratios.
+var goals = map[string]float64{
+	"coldstart/host/wasm:runc":  0.17,
+	"coldstart/host/wasm:floor": 1.08,
+}
+
+// meter measures scenarios.
+type meter struct {
+	lab    *lab.Lab
+	node   *node.Node
+	runner *pods.Runner
+	random *rand.Rand
+}
+
+// measure runs the rounds of a scenario.
+func (m *meter) measure(ctx context.Context, sc scenario, field []lab.Entrant) (*report.Table, error) {
+	t := newTable(sc, field)
+	m.runner.Bridge = sc.bridge
+	m.runner.Poll = time.Duration(sc.parallel) * time.Millisecond
+	count := m.lab.Samples(sc.quick, sc.full)
+	if m.lab.Effort > lab.Smoke {
+		count = max(count, sc.parallel)
+	}
+	m.lab.Say("cold start, %s: %d pods of each of %d contestants", sc.title(), count, len(field))
+	for _, e := range field {
+		pods := lab.Pick(m.lab.Effort, 1, warmup, warmup)
+		if e.Uncached {
+			pods = 1 // it leaves the artifact that is evicted first
+		}
+		for range pods {
+			if _, err := m.runner.One(ctx, e); err != nil {
+				return nil, fmt.Errorf("warm up %s: %w", e.Name, err)
+			}
+		}
+	}
+	for done := 0; done < count; done += sc.parallel {
+		batch := min(sc.parallel, count-done)
+		for _, i := range m.random.Perm(len(field)) {
+			e := field[i]
+			if e.Uncached && done >= lab.Pick(m.lab.Effort, 1, uncachedQuick, count) {
+				continue
+			}
+			if e.Evict != nil {
+				if err := e.Evict(); err != nil {
+					return nil, fmt.Errorf("%s: %w", e.Name, err)
+				}
+			}
+			samples, _, err := m.runner.Many(ctx, e, batch, batch)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", e.Name, err)
+			}
+			for _, s := range samples {
+				add(t, e.Name, s)
+			}
+		}
+	}
+	return t, nil
+}

@@ -1,0 +1,101 @@
+package coldstart
+
+import (
+	"fmt"
+	"slices"
+
+	"blazar/bench/internal/lab"
+	"blazar/bench/internal/pods"
+	"blazar/bench/internal/report"
+)
+
+const (
+	// warmup is the number of pods of each contestant before the first that counts.
+	warmup = 3
+	// uncachedQuick is how many pods of those that compile a run of minutes has.
+	uncachedQuick = 6
+)
+
+// scenario is a way in which pods are started.
+type scenario struct {
+	name     string
+	bridge   bool
+	parallel int
+	// quick and full are the samples of each contestant.
+	quick, full int
+	from        lab.Effort
+	// only says who takes part unless the effort is full or somebody was named; empty
+	// for all.
+	only []string
+}
+
+// few are those that tell what a scenario costs.
+var few = []string{lab.Runc, lab.Floor, lab.Wasm, lab.BlazarRunc}
+
+var scenarios = []scenario{
+	{name: "host", parallel: 1, quick: 40, full: 200},
+	{name: "bridge", bridge: true, parallel: 1, quick: 25, full: 100, only: few},
+	{name: "host-10", parallel: 10, quick: 40, full: 200, from: lab.Quick, only: few},
+	{name: "host-50", parallel: 50, quick: 50, full: 200, from: lab.Quick, only: few},
+	{name: "bridge-10", bridge: true, parallel: 10, quick: 40, full: 200, from: lab.Full},
+	{name: "bridge-50", bridge: true, parallel: 50, quick: 50, full: 200, from: lab.Full},
+}
+
+func (s scenario) title() string {
+	network := "host network"
+	if s.bridge {
+		network = "CNI bridge"
+	}
+	if s.parallel == 1 {
+		return network + ", one at a time"
+	}
+	return fmt.Sprintf("%s, %d at a time", network, s.parallel)
+}
+
+// entrants are those of the field that take part. What compiles anew does so alone:
+// in parallel all pods would wait for one compilation.
+func (s scenario) entrants(l *lab.Lab, field []lab.Entrant) []lab.Entrant {
+	var some []lab.Entrant
+	for _, e := range field {
+		listed := len(s.only) == 0 || slices.Contains(s.only, e.Name)
+		if (listed || l.Effort == lab.Full || len(l.Contestants) > 0) && (s.parallel == 1 || !e.Uncached) {
+			some = append(some, e)
+		}
+	}
+	return some
+}
+
+// The columns of the tables.
+const (
+	coldStart       = "cold start"
+	runPod          = "RunPodSandbox"
+	createContainer = "CreateContainer"
+	startContainer  = "StartContainer"
+	firstByte       = "to first byte"
+	teardown        = "teardown"
+)
+
+func newTable(s scenario, field []lab.Entrant) *report.Table {
+	t := &report.Table{Name: s.name, Title: s.title()}
+	for _, by := range []string{lab.Floor, lab.Runc} {
+		if slices.ContainsFunc(field, func(e lab.Entrant) bool { return e.Name == by }) {
+			t.Reference = by
+		}
+	}
+	for _, c := range []string{coldStart, runPod, createContainer, startContainer, firstByte, teardown} {
+		t.Columns = append(t.Columns, report.Nanoseconds.Column(c))
+	}
+	for _, e := range field {
+		t.Row(e.Name) // in this order, whoever comes first
+	}
+	return t
+}
+
+func add(t *report.Table, row string, s pods.Sample) {
+	t.AddTime(row, coldStart, s.ColdStart)
+	t.AddTime(row, runPod, s.RunPodSandbox)
+	t.AddTime(row, createContainer, s.CreateContainer)
+	t.AddTime(row, startContainer, s.StartContainer)
+	t.AddTime(row, firstByte, s.FirstByte)
+	t.AddTime(row, teardown, s.Teardown)
+}
