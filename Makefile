@@ -73,8 +73,11 @@ $(TOOLS)/critest: tools/cri/go.mod tools/cri/go.sum
 		go -C tools/cri test -c -trimpath -o ../../$@ sigs.k8s.io/cri-tools/cmd/critest
 	@touch $@
 
-.PHONY: critest
-critest: $(TOOLS)/critest ## build the conformance tests of CRI
+# ginkgo runs critest in parallel; it is of the version that critest is linked with.
+$(TOOLS)/ginkgo: tools/cri/go.mod tools/cri/go.sum
+	@mkdir -p $(TOOLS)
+	@$(STEP) "ginkgo" go -C tools/cri build -trimpath -ldflags '$(LDFLAGS)' -o ../../$@ github.com/onsi/ginkgo/v2/ginkgo
+	@touch $@
 
 $(TOOLS)/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 	@mkdir -p $(TOOLS)
@@ -100,6 +103,12 @@ build: ## build Blazar into bin/
 .PHONY: examples
 examples: deps build ## build the example images
 	@$(STEP) "example images" go run ./examples/wasm-images/build -out $(CACHE)/images
+
+# Linux images of the tests: a busybox and what stands in for the web servers that the
+# conformance tests of CRI name.
+.PHONY: linux-images
+linux-images: deps $(TOOLS)/linux-webserver $(TOOLS)/linux-nonewprivs
+	@$(STEP) "Linux images" go run ./internal/linuximage/build -out $(CACHE)/images -programs $(TOOLS)
 
 .PHONY: wasmedge
 wasmedge: ## get libwasmedge: the distribution's package, or Debian 13's below .cache
@@ -140,6 +149,13 @@ integration: ## the tests on a real containerd only (root)
 .PHONY: lint
 lint: ## golangci-lint
 	@tools/test lint
+
+# FOCUS is a regular expression; SKIPPED=1 runs what the list of skipped specs names.
+.PHONY: critest
+critest: node test-deps linux-images $(TOOLS)/critest $(TOOLS)/ginkgo ## run the conformance tests of CRI (root); HANDLER=blazar-runc, runc or blazar-wasm
+	@mkdir -p $(CACHE)
+	@$(STEP) "runner of critest" go build -o $(CACHE)/run-critest ./integration/critest
+	@$(CACHE)/run-critest -handler $(or $(HANDLER),blazar-runc) $(if $(FOCUS),-focus '$(FOCUS)') $(if $(SKIPPED),-skipped)
 
 # The suite's own layout: a folder with the .wasm cases and their .json.
 .PHONY: wasi-testsuite

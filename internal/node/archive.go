@@ -41,8 +41,8 @@ func RootfsLayer(files map[string][]byte) (Layer, error) {
 	return Layer{MediaType: ocispec.MediaTypeImageLayer, Content: b.Bytes()}, nil
 }
 
-// write writes the archive: an OCI image layout in a tar.
-func (i *Image) write(w io.Writer) error {
+// WriteArchive writes the image as an OCI image layout in a tar.
+func (i *Image) WriteArchive(w io.Writer) error {
 	blobs := map[string][]byte{}
 	add := func(mediaType string, content []byte) ocispec.Descriptor {
 		d := digest.FromBytes(content)

@@ -45,7 +45,7 @@ func (n *Node) LoadImage(ctx context.Context, image *Image) error {
 		return err
 	}
 	defer func() { _ = os.Remove(f.Name()) }()
-	if err := errors.Join(image.write(f), f.Close()); err != nil {
+	if err := errors.Join(image.WriteArchive(f), f.Close()); err != nil {
 		return fmt.Errorf("image %s: %w", image.Name, err)
 	}
 	return n.ImportImage(ctx, f.Name())

@@ -242,15 +242,18 @@ func (c *Config) check() error {
 	return nil
 }
 
-func makeDir(dir string) (string, error) {
+// makeDir makes the node's folder. Users of a pod's user namespace reach their root file
+// systems through it; they list nothing of it.
+func makeDir(dir string) (_ string, err error) {
 	if dir == "" {
-		return os.MkdirTemp(filepath.Dir(DirPrefix), filepath.Base(DirPrefix))
+		dir, err = os.MkdirTemp(filepath.Dir(DirPrefix), filepath.Base(DirPrefix))
+	} else if dir, err = filepath.Abs(dir); err == nil {
+		err = os.Mkdir(dir, 0o700)
 	}
-	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err
 	}
-	return dir, os.Mkdir(dir, 0o700)
+	return dir, os.Chmod(dir, 0o711)
 }
 
 // nameSuffix makes names out of a folder: at most ten characters, so that "bz" and

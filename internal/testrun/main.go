@@ -90,6 +90,6 @@ func list() ([]string, error) {
 		return nil, fmt.Errorf("go list: %w", err)
 	}
 	return slices.DeleteFunc(strings.Fields(string(out)), func(p string) bool {
-		return slices.Contains(wasmedgePackages, p) || p == integrationPackage || strings.HasPrefix(p, integrationPackage+"/")
+		return slices.Contains(wasmedgePackages, p) || p == integrationPackage || strings.HasPrefix(p, integrationPackage+"/guest/")
 	}), nil
 }
