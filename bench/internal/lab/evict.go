@@ -1,13 +1,13 @@
 package lab
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -60,8 +60,9 @@ func moduleOf(artifact string) (string, error) {
 		var manifest struct {
 			Digest string `json:"digest"`
 		}
-		// Manifests end with a checksum, which the decoder does not come to.
-		if json.NewDecoder(strings.NewReader(string(b))).Decode(&manifest) == nil && manifest.Digest != "" {
+		// The first line is a checksum (engines/internal/artifact).
+		_, content, _ := bytes.Cut(b, []byte("\n"))
+		if json.Unmarshal(content, &manifest) == nil && manifest.Digest != "" {
 			return manifest.Digest, nil
 		}
 	}
