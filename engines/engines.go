@@ -81,6 +81,19 @@ type Interpreter interface {
 	Interpret(ctx context.Context, module []byte) (Module, error)
 }
 
+// Tiered is an Engine that has a second compiler: several times as fast, of code that
+// is slower. Everything else is the same for a guest; but it may not take every module
+// that the first one takes. The baseline engine's name is the first one's and
+// BaselineSuffix, which Registry.Open knows too.
+type Tiered interface {
+	// Baseline returns the baseline engine, whose artifacts only it loads, or
+	// errdefs.ErrNotImplemented where there is none on this machine.
+	Baseline() (Engine, error)
+}
+
+// BaselineSuffix ends the names of baseline engines.
+const BaselineSuffix = "-baseline"
+
 // Config is what one instance gets.
 type Config struct {
 	// System is the instance's WASI world. One System per instance.

@@ -53,8 +53,22 @@ func (r *Registry) Names() []string {
 }
 
 // Open returns the engine of that name, made at the first call. An unknown name
-// is errdefs.ErrInvalidArgument and lists the known ones.
+// is errdefs.ErrInvalidArgument and lists the known ones; the baseline engine of one
+// that has none is errdefs.ErrNotImplemented.
 func (r *Registry) Open(ctx context.Context, name string) (Engine, error) {
+	base, isBaseline := strings.CutSuffix(name, BaselineSuffix)
+	e, err := r.open(ctx, base)
+	if !isBaseline || err != nil {
+		return e, err
+	}
+	t, ok := e.(Tiered)
+	if !ok {
+		return nil, fmt.Errorf("engine %s has no baseline compiler: %w", base, errdefs.ErrNotImplemented)
+	}
+	return t.Baseline()
+}
+
+func (r *Registry) open(ctx context.Context, name string) (Engine, error) {
 	r.mu.Lock()
 	e, ok := r.entries[name]
 	names := strings.Join(r.names, ", ")

@@ -30,6 +30,7 @@ func info(version string) engines.Info {
 		Settings: settings + "," + processor(),
 		Capabilities: map[string]string{
 			"compile":    "ahead of time, native code by LLVM",
+			"first tier": "no",
 			"interpret":  "no: its interpreter does not bound recursion",
 			"components": "no",
 			"core":       "version 2 with SIMD, tail calls, extended constants",

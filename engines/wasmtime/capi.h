@@ -84,6 +84,7 @@ typedef union wasmtime_val_raw {
   wasmtime_v128 v128;
 } wasmtime_val_raw_t;
 
+typedef uint8_t wasmtime_strategy_t;
 typedef uint8_t wasmtime_trap_code_t;
 typedef uint8_t wasmtime_update_deadline_kind_t;
 #define WASMTIME_UPDATE_DEADLINE_CONTINUE 0
@@ -110,6 +111,8 @@ typedef struct wasmtime_memory_creator {
 #endif /* WASMTIME_API_H */
 
 wasm_config_t *wasm_config_new(void);
+void wasm_config_delete(wasm_config_t *);
+void wasmtime_config_strategy_set(wasm_config_t *, wasmtime_strategy_t);
 void wasmtime_config_epoch_interruption_set(wasm_config_t *, bool);
 void wasmtime_config_memory_init_cow_set(wasm_config_t *, bool);
 void wasmtime_config_max_wasm_stack_set(wasm_config_t *, size_t);

@@ -32,7 +32,8 @@ const Name = "wasmtime"
 // them.
 const version = "44.0.0"
 
-// engine is the process's Wasmtime engine. It lives as long as the process.
+// engine is one of the process's Wasmtime engines: that of the optimising compiler, or
+// of the baseline one. They live as long as the process.
 type engine struct {
 	c         *C.wasm_engine_t
 	linker    *C.wasmtime_linker_t
@@ -43,25 +44,46 @@ type engine struct {
 
 var _ engines.Engine = (*engine)(nil)
 
-// One engine per process: engines share signal handlers and their epoch.
+// One engine of each compiler per process: what they have loaded is shared.
 var (
-	once   sync.Once
-	single *engine
-	failed error
+	optimised = sync.OnceValues(func() (*engine, error) { return newEngine(info(), false) })
+	baseline  = sync.OnceValues(func() (*engine, error) { return newEngine(baselineInfo(), true) })
 )
 
 // New returns the process's Wasmtime engine, made at the first call.
 func New(context.Context) (engines.Engine, error) {
-	once.Do(func() { single, failed = newEngine() })
-	if failed != nil {
-		return nil, failed
+	e, err := optimised()
+	if err != nil {
+		return nil, err
 	}
-	return single, nil
+	return tiered{e}, nil
 }
 
-func newEngine() (*engine, error) {
-	e := &engine{c: C.bz_engine_new(), functions: wasip1.Functions(), info: info()}
-	if e.c == nil {
+// tiered is the engine that people choose.
+type tiered struct{ *engine }
+
+var _ engines.Tiered = tiered{}
+
+// Baseline implements engines.Tiered, with Winch. On other machines than amd64 it is
+// errdefs.ErrNotImplemented.
+func (tiered) Baseline() (engines.Engine, error) {
+	e, err := baseline()
+	if err != nil {
+		return nil, err // not a nil *engine in an interface
+	}
+	return e, nil
+}
+
+func newEngine(i engines.Info, isBaseline bool) (*engine, error) {
+	which := C.int(0)
+	if isBaseline {
+		which = 1
+	}
+	e := &engine{c: C.bz_engine_new(which), functions: wasip1.Functions(), info: i}
+	switch {
+	case e.c == nil && isBaseline:
+		return nil, fmt.Errorf("wasmtime: this build has no baseline compiler: %w", errdefs.ErrNotImplemented)
+	case e.c == nil:
 		return nil, fmt.Errorf("wasmtime: the engine cannot be made: %w", errdefs.ErrUnavailable)
 	}
 	e.linker = C.wasmtime_linker_new(e.c)

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "glue.h"
 
+#include "baseline.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,8 +24,12 @@ void bz_over_limit_hook(bz_account *a) {
   wasmtime_engine_increment_epoch(in->engine); /* ends at its next loop or call */
 }
 
-wasm_engine_t *bz_engine_new(void) {
+wasm_engine_t *bz_engine_new(int baseline) {
   wasm_config_t *c = wasm_config_new();
+  if (baseline && !bz_config_baseline(c)) {
+    wasm_config_delete(c);
+    return NULL;
+  }
   wasmtime_config_epoch_interruption_set(c, true);
   wasmtime_config_memory_init_cow_set(c, false); /* for Wasmtime's own memories only; see memory.c */
   wasmtime_config_max_wasm_stack_set(c, BZ_WASM_STACK);

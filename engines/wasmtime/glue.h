@@ -27,7 +27,8 @@ typedef struct bz_exit {
 
 typedef struct bz_instance bz_instance;
 
-wasm_engine_t *bz_engine_new(void);
+/* NULL if it cannot be made, above all for want of a baseline compiler. */
+wasm_engine_t *bz_engine_new(int baseline);
 char *bz_take_error(wasmtime_error_t *);
 wasmtime_error_t *bz_define(wasmtime_linker_t *, const char *module, const char *name,
                             const uint8_t *params, size_t nparams, int has_result, int index);

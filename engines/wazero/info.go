@@ -19,6 +19,7 @@ func info() engines.Info {
 		Capabilities: map[string]string{
 			"compile":             "ahead of time, native code",
 			"interpret":           "yes",
+			"first tier":          "no",
 			"components":          "no",
 			"core":                "version 2 with SIMD, tail calls, extended constants",
 			"threads":             "no",

@@ -17,7 +17,7 @@ type Contestant struct {
 	load func(ctx context.Context, module []byte, dir string) (engines.Module, error)
 }
 
-// Contestants are the engines of a registry and the interpreters that some of them
+// Contestants are the engines of a registry, and the baseline engines and interpreters that some of them
 // bring. An engine whose library this process has not is left out, and the log says so.
 func Contestants(t testing.TB, r *engines.Registry) []Contestant {
 	t.Helper()
@@ -31,12 +31,15 @@ func Contestants(t testing.TB, r *engines.Registry) []Contestant {
 		if err != nil {
 			t.Fatalf("engine %s: %v", name, err)
 		}
-		all = append(all, Contestant{name, func(ctx context.Context, module []byte, dir string) (engines.Module, error) {
-			if err := e.Compile(ctx, module, dir); err != nil {
-				return nil, fmt.Errorf("compile: %w", err)
+		all = append(all, compiled(name, e))
+		if tiers, ok := e.(engines.Tiered); ok {
+			switch b, err := tiers.Baseline(); {
+			case err == nil:
+				all = append(all, compiled(b.Info().Name, b))
+			case !errdefs.IsNotImplemented(err):
+				t.Fatalf("engine %s: %v", name, err)
 			}
-			return e.Load(ctx, dir)
-		}})
+		}
 		if i, ok := e.(engines.Interpreter); ok {
 			all = append(all, Contestant{name + "'s interpreter", func(ctx context.Context, module []byte, _ string) (engines.Module, error) {
 				return i.Interpret(ctx, module)
@@ -44,4 +47,13 @@ func Contestants(t testing.TB, r *engines.Registry) []Contestant {
 		}
 	}
 	return all
+}
+
+func compiled(name string, e engines.Engine) Contestant {
+	return Contestant{name, func(ctx context.Context, module []byte, dir string) (engines.Module, error) {
+		if err := e.Compile(ctx, module, dir); err != nil {
+			return nil, fmt.Errorf("compile: %w", err)
+		}
+		return e.Load(ctx, dir)
+	}}
 }
