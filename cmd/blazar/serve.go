@@ -186,6 +186,7 @@ func wasmKind(cfg config.Config) (_ sandbox.Sandboxer, closeAll func() error, er
 			Containers: containers, Engines: engines, DefaultEngine: cfg.Wasm.Engine,
 			Cache: cache, Events: events, ContainerdState: cfg.Containerd.State,
 			RefuseUnmapped: cfg.Wasm.UnmappedVolumes == config.Refuse,
+			FirstTier:      cfg.Wasm.FirstTier,
 			BestEffort:     cfg.Wasm.Confinement == config.BestEffort,
 		},
 		Binary: cfg.Wasm.Task, WasmEdge: wasmedgePlace(cfg), Sockets: filepath.Join(cfg.State, "s"), IDs: ids,

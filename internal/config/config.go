@@ -59,6 +59,10 @@ type Wasm struct {
 	// Precompile are the engines that images are compiled for as soon as they appear:
 	// names, or "default" for the engine of pods that choose none. Empty: none.
 	Precompile []string `toml:"precompile"`
+	// FirstTier decides about containers whose module was never compiled: "on" starts
+	// them on code that a faster compiler makes, on which they stay, "off" has them wait
+	// for optimised code, "auto" does what fits. Annotations of pods override it.
+	FirstTier string `toml:"first_tier"`
 	// Confinement decides what happens where the kernel lacks a piece: "strict"
 	// refuses, "best-effort" goes on and says what is weaker.
 	Confinement string `toml:"confinement"`
@@ -85,12 +89,15 @@ func Default() Config {
 	return Config{
 		Kinds: slices.Clone(Kinds), Root: "/var/lib/blazar", State: "/run/blazar", LogLevel: "info",
 		Containerd: Containerd{Address: "/run/containerd/containerd.sock", State: "/run/containerd", Namespaces: []string{"k8s.io"}},
-		Wasm:       Wasm{Precompile: []string{"default"}, Confinement: Strict, UnmappedVolumes: Allow},
+		Wasm:       Wasm{Precompile: []string{"default"}, FirstTier: Auto, Confinement: Strict, UnmappedVolumes: Allow},
 	}
 }
 
-// Values of Wasm.Confinement and Wasm.UnmappedVolumes.
+// Values of Wasm.FirstTier, Wasm.Confinement and Wasm.UnmappedVolumes.
 const (
+	Auto       = "auto"
+	On         = "on"
+	Off        = "off"
 	Strict     = "strict"
 	BestEffort = "best-effort"
 	Allow      = "allow"
@@ -178,6 +185,7 @@ func (c *Config) Check() error {
 			bad(key, "%q is not one of %s", value, strings.Join(possible, ", "))
 		}
 	}
+	one("wasm.first_tier", c.Wasm.FirstTier, Auto, On, Off)
 	one("wasm.confinement", c.Wasm.Confinement, Strict, BestEffort)
 	one("wasm.unmapped_volumes", c.Wasm.UnmappedVolumes, Allow, Refuse)
 	if c.Wasm.Task != "" && !filepath.IsAbs(c.Wasm.Task) {

@@ -65,6 +65,7 @@ func TestCheckNamesTheKey(t *testing.T) {
 		"kinds":                 func(c *Config) { c.Kinds = []string{"vm"} },
 		"state":                 func(c *Config) { c.State = "relative" },
 		"containerd.address":    func(c *Config) { c.Containerd.Address = "" },
+		"wasm.first_tier":       func(c *Config) { c.Wasm.FirstTier = "winch" },
 		"wasm.confinement":      func(c *Config) { c.Wasm.Confinement = "none" },
 		"wasm.unmapped_volumes": func(c *Config) { c.Wasm.UnmappedVolumes = "" },
 		"wasm.task":             func(c *Config) { c.Wasm.Task = "wasm-task" },

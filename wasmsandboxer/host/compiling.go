@@ -18,6 +18,7 @@ type compiling struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
+	later  int // how many wait or run in Node.later, which guards it
 }
 
 func newCompiling() *compiling {

@@ -11,6 +11,8 @@ type Entry struct {
 	hostapi.Module
 	// Cached says that the module had been compiled before.
 	Cached bool `json:"cached"`
+	// FirstTier says that it runs on baseline code, and why; empty if not.
+	FirstTier string `json:"first_tier,omitempty"`
 	// CPU says how its CPU limits hold; empty if it has none.
 	CPU string `json:"cpu,omitempty"`
 	// Worker says what process of its own it runs in, and why; empty if in none.

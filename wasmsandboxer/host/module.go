@@ -23,48 +23,64 @@ import (
 	"blazar/wasmsandboxer/hostapi"
 )
 
+// wanted is what a module is looked for with.
+type wanted struct {
+	command, cwd string
+	env          []string
+	exec         bool // in a container that runs
+}
+
+// module is what findModule found.
+type module struct {
+	hostapi.Module
+	// cached says that it had been compiled before, firstTier that this is baseline
+	// code, and why.
+	cached    bool
+	firstTier string
+}
+
 // findModule finds the module that a command names, compiles it unless that was
-// done before, which cached says, and makes the artifact appear in the pod.
-func (s *Service) findModule(ctx context.Context, rec *Container, files *files, command, cwd string, env []string) (_ *hostapi.Module, cached bool, err error) {
+// done before, and makes the artifact appear in the pod.
+func (s *Service) findModule(ctx context.Context, rec *Container, files *files, w wanted) (*module, error) {
 	choice, engine, err := s.engine(ctx, rec)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	image, err := s.image(ctx, rec)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	src, err := ociwasm.Locate(image, command)
+	src, err := ociwasm.Locate(image, w.command)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	m, err := s.openModule(ctx, rec, files, image, src, cwd, env, artifact.Abilities(engine.Info()))
+	m, err := s.openModule(ctx, rec, files, image, src, w.cwd, w.env, artifact.Abilities(engine.Info()))
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	made, err := s.artifact(ctx, engine.Info(), m)
+	made, err := s.compiled(ctx, s.choices(rec), engine, m, w.exec)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	cached = made.Hit
-	path, err := s.mountArtifact(made)
+	path, err := s.mountArtifact(made.Artifact)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	entry := src.Export
 	if entry == "" {
 		entry = engines.DefaultEntry
 	}
-	return &hostapi.Module{
-		Engine: choice.Engine, Artifact: path, Entry: entry, Name: m.name, Digest: m.digest.String(), Reason: choice.Reason,
-		Version: engine.Info().Version,
-	}, cached, nil
+	return &module{cached: made.Hit, firstTier: made.firstTier, Module: hostapi.Module{
+		Engine: made.by.Name, Artifact: path, Entry: entry, Name: m.name, Digest: m.digest.String(), Reason: choice.Reason,
+		Version: made.by.Version,
+	}}, nil
 }
 
 // found is a module's bytes before they are compiled.
 type found struct {
 	name   string
 	digest digest.Digest
+	size   int64 // as it is stored, which may be compressed
 	open   func(context.Context) (io.ReadCloser, error)
 	close  func()
 }
@@ -78,7 +94,7 @@ func (s *Service) openModule(ctx context.Context, rec *Container, files *files, 
 		}
 		layer := *src.Layer
 		return &found{
-			name: "layer " + shortDigest(layer.Digest), digest: layer.Digest, close: func() {},
+			name: "layer " + shortDigest(layer.Digest), digest: layer.Digest, size: layer.Size, close: func() {},
 			open: func(ctx context.Context) (io.ReadCloser, error) { return ociwasm.OpenModule(ctx, p, layer) },
 		}, nil
 	}
@@ -122,7 +138,7 @@ func (s *Service) checkFile(ctx context.Context, f *os.File, path, layers string
 		return nil, err
 	}
 	return &found{
-		name: path, digest: d, close: func() { _ = f.Close() },
+		name: path, digest: d, size: st.Size(), close: func() { _ = f.Close() },
 		open: func(context.Context) (io.ReadCloser, error) {
 			return io.NopCloser(io.NewSectionReader(f, 0, ociwasm.MaxModuleSize+1)), nil
 		},
@@ -148,22 +164,6 @@ func openRegular(root *os.File, path string) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
-}
-
-// artifact compiles m unless the cache has it.
-func (s *Service) artifact(ctx context.Context, e engines.Info, m *found) (*ociwasm.Artifact, error) {
-	key := artifact.Key(m.digest, e)
-	if a, err := s.node.Cache.Lookup(key); err == nil {
-		m.close()
-		return a, nil
-	}
-	return s.compiling.do(ctx, m.name, func(ctx context.Context) (*ociwasm.Artifact, error) {
-		a, err := s.node.Cache.Artifact(ctx, key, m.open)
-		if ctx.Err() == nil {
-			m.close() // otherwise the compilation goes on reading: the collector closes it
-		}
-		return a, err
-	})
 }
 
 func sameFile(a, b string) bool {

@@ -58,7 +58,7 @@ func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any
 	}
 	defer files.close()
 	p := rec.Spec.Process
-	module, cached, err := s.findModule(ctx, rec, files, p.Args[0], p.Cwd, p.Env)
+	module, err := s.findModule(ctx, rec, files, wanted{command: p.Args[0], cwd: p.Cwd, env: p.Env})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -83,11 +83,13 @@ func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any
 		notes = append(notes, cpu)
 	}
 	c.record, c.layers = rec, files.layers
-	if err := s.note(q.Container, func(e *Entry) { *e = Entry{Module: *module, Cached: cached, CPU: cpu, Worker: e.Worker} }); err != nil {
+	if err := s.note(q.Container, func(e *Entry) {
+		*e = Entry{Module: module.Module, Cached: module.cached, FirstTier: module.firstTier, CPU: cpu, Worker: e.Worker}
+	}); err != nil {
 		return nil, nil, err
 	}
 	return &hostapi.PrepareReply{
-		Roles: b.roles, Module: *module, Args: p.Args, Env: environment(p.Env, p.Cwd),
+		Roles: b.roles, Module: module.Module, Args: p.Args, Env: environment(p.Env, p.Cwd),
 		Rootfs: rootfsInTask(q.Container), Preopens: files.preopens,
 		MemoryLimit: memoryLimit(rec), Notes: notes,
 	}, b.files, nil
@@ -120,14 +122,14 @@ func (s *Service) exec(ctx context.Context, q *hostapi.ExecRequest) (_ any, _ []
 			b.close()
 		}
 	}()
-	module, _, err := s.findModule(ctx, c.record, files, q.Command, q.Cwd, []string{"PATH=" + q.SearchPath})
+	module, err := s.findModule(ctx, c.record, files, wanted{command: q.Command, cwd: q.Cwd, env: []string{"PATH=" + q.SearchPath}, exec: true})
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := s.openStdio(ctx, b, q.Container, q.Stdio); err != nil {
 		return nil, nil, err
 	}
-	return &hostapi.ExecReply{Roles: b.roles, Module: *module}, b.files, nil
+	return &hostapi.ExecReply{Roles: b.roles, Module: module.Module}, b.files, nil
 }
 
 // listen opens the container's listeners in the pod's network.

@@ -38,9 +38,12 @@ type Node struct {
 	// BestEffort mounts a root file system that cannot be idmapped with its owners as
 	// they are, instead of refusing the container.
 	BestEffort bool
+	// FirstTier is the configured value of podspec's FirstTier; empty is auto.
+	FirstTier string
 
 	digests ociwasm.DigestMemo
 	images  imageMemo
+	later   later
 }
 
 // Forwarder hands events to containerd.

@@ -12,6 +12,7 @@ const (
 	AnnotationEngine    = "blazar/engine"
 	AnnotationListen    = "blazar/listen"
 	AnnotationIsolation = "blazar/isolation"
+	AnnotationFirstTier = "blazar/first-tier"
 )
 
 // Annotations of others that are understood as hints: they choose where nothing of
