@@ -11,8 +11,8 @@ import (
 	"github.com/containerd/errdefs"
 )
 
-// notesName is the directory of the notes within a pod's.
-const notesName = "containers"
+// Notes is the directory of the notes within a pod's.
+const Notes = "containers"
 
 // Container is a note: what the daemon needs to end a container whose task server is
 // gone. The task server writes it before it makes the container and removes it when
@@ -51,7 +51,7 @@ func Forget(dir, containerID string) error {
 // Containers reads the notes in a pod's directory. Those that can be read are
 // returned along with the error about the others.
 func Containers(dir string) ([]Container, error) {
-	dir = filepath.Join(dir, notesName)
+	dir = filepath.Join(dir, Notes)
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -89,5 +89,5 @@ func notePath(dir, containerID string) (string, error) {
 	if err := identifiers.Validate(containerID); err != nil {
 		return "", fmt.Errorf("container id: %w: %w", err, errdefs.ErrInvalidArgument)
 	}
-	return filepath.Join(dir, notesName, containerID+noteSuffix), nil
+	return filepath.Join(dir, Notes, containerID+noteSuffix), nil
 }
