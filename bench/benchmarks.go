@@ -2,10 +2,14 @@ package main
 
 import (
 	"blazar/bench/coldstart"
+	"blazar/bench/intask"
 	"blazar/bench/internal/lab"
+	"blazar/bench/podrate"
 )
 
 // benchmarks are all there are, in the order in which they run and are shown.
 var benchmarks = []lab.Benchmark{
 	coldstart.Benchmark{},
+	podrate.Benchmark{},
+	intask.Benchmark{},
 }

@@ -9,12 +9,8 @@ import (
 	"blazar/bench/internal/report"
 )
 
-const (
-	// warmup is the number of pods of each contestant before the first that counts.
-	warmup = 3
-	// uncachedQuick is how many pods of those that compile a run of minutes has.
-	uncachedQuick = 6
-)
+// warmup is the number of pods of each contestant before the first that counts.
+const warmup = 3
 
 // scenario is a way in which pods are started.
 type scenario struct {
@@ -24,6 +20,8 @@ type scenario struct {
 	// quick and full are the samples of each contestant.
 	quick, full int
 	from        lab.Effort
+	// uncached is for those that compile anew, and the one they are compared with.
+	uncached bool
 	// only says who takes part unless the effort is full or somebody was named; empty
 	// for all.
 	only []string
@@ -34,6 +32,7 @@ var few = []string{lab.Runc, lab.Floor, lab.Wasm, lab.BlazarRunc}
 
 var scenarios = []scenario{
 	{name: "host", parallel: 1, quick: 40, full: 200},
+	{name: "uncached", uncached: true, parallel: 1, quick: 8, full: 30, from: lab.Quick},
 	{name: "bridge", bridge: true, parallel: 1, quick: 25, full: 100, only: few},
 	{name: "host-10", parallel: 10, quick: 40, full: 200, from: lab.Quick, only: few},
 	{name: "host-50", parallel: 50, quick: 50, full: 200, from: lab.Quick, only: few},
@@ -46,23 +45,24 @@ func (s scenario) title() string {
 	if s.bridge {
 		network = "CNI bridge"
 	}
-	if s.parallel == 1 {
+	switch {
+	case s.uncached:
+		return network + ", one at a time, module compiled anew"
+	case s.parallel == 1:
 		return network + ", one at a time"
 	}
 	return fmt.Sprintf("%s, %d at a time", network, s.parallel)
 }
 
-// entrants are those of the field that take part. What compiles anew does so alone:
-// in parallel all pods would wait for one compilation.
+// entrants are those of the field that take part.
 func (s scenario) entrants(l *lab.Lab, field []lab.Entrant) []lab.Entrant {
-	var some []lab.Entrant
-	for _, e := range field {
-		listed := len(s.only) == 0 || slices.Contains(s.only, e.Name)
-		if (listed || l.Effort == lab.Full || len(l.Contestants) > 0) && (s.parallel == 1 || !e.Uncached) {
-			some = append(some, e)
+	chosen := len(s.only) == 0 || l.Effort == lab.Full || len(l.Contestants) > 0
+	return slices.DeleteFunc(slices.Clone(field), func(e lab.Entrant) bool {
+		if s.uncached {
+			return !e.Uncached && e.Name != lab.Runc
 		}
-	}
-	return some
+		return e.Uncached || !chosen && !slices.Contains(s.only, e.Name)
+	})
 }
 
 // The columns of the tables.
@@ -76,12 +76,7 @@ const (
 )
 
 func newTable(s scenario, field []lab.Entrant) *report.Table {
-	t := &report.Table{Name: s.name, Title: s.title()}
-	for _, by := range []string{lab.Floor, lab.Runc} {
-		if slices.ContainsFunc(field, func(e lab.Entrant) bool { return e.Name == by }) {
-			t.Reference = by
-		}
-	}
+	t := &report.Table{Name: s.name, Title: s.title(), Reference: lab.Reference(field)}
 	for _, c := range []string{coldStart, runPod, createContainer, startContainer, firstByte, teardown} {
 		t.Columns = append(t.Columns, report.Nanoseconds.Column(c))
 	}

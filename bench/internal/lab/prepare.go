@@ -56,6 +56,17 @@ func (l *Lab) Field(ctx context.Context, n *node.Node, wanted ...string) (field 
 	return field, notes, nil
 }
 
+// Reference is whom the others are compared with: runc, or else the floor; empty if
+// neither takes part.
+func Reference(field []Entrant) string {
+	for _, name := range []string{Runc, Floor} {
+		if slices.ContainsFunc(field, func(e Entrant) bool { return e.Name == name }) {
+			return name
+		}
+	}
+	return ""
+}
+
 // missing says what the contestant lacks on this machine, empty if nothing.
 func (l *Lab) missing(c Contestant, handlers []string) string {
 	if !slices.Contains(handlers, c.Handler) {

@@ -11,11 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// logWatch tells when the first byte of a log was written, also when that was
-// before anybody asked.
+// logWatch tells when the first byte of a log was written, also when that was before
+// anybody asked, and when its writer has closed it, which containerd does when the
+// container's outputs have ended.
 type logWatch struct {
 	f       *os.File
 	written chan time.Time
+	closed  chan struct{} // closed by the first close after the first byte
 	failed  chan error
 	done    chan struct{} // closed when nobody reads f any more
 }
@@ -26,39 +28,48 @@ func watchLog(dir, name string) (*logWatch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("inotify: %w", err)
 	}
-	w := &logWatch{f: os.NewFile(uintptr(fd), "inotify"), written: make(chan time.Time, 1), failed: make(chan error, 1), done: make(chan struct{})}
-	if _, err := unix.InotifyAddWatch(fd, dir, unix.IN_MODIFY); err != nil {
+	w := &logWatch{
+		f: os.NewFile(uintptr(fd), "inotify"), written: make(chan time.Time, 1),
+		closed: make(chan struct{}), failed: make(chan error, 1), done: make(chan struct{}),
+	}
+	if _, err := unix.InotifyAddWatch(fd, dir, unix.IN_MODIFY|unix.IN_CLOSE_WRITE); err != nil {
 		_ = w.f.Close() // nothing was read yet
 		return nil, fmt.Errorf("watch %s: %w", dir, err)
 	}
 	go func() {
 		defer close(w.done)
-		at, err := w.wait(name)
-		if err != nil {
+		if err := w.wait(name); err != nil {
 			w.failed <- err
-			return
 		}
-		w.written <- at
 	}()
 	return w, nil
 }
 
-// wait reads events until the file was written to. It ends when the descriptor is
-// closed.
-func (w *logWatch) wait(name string) (time.Time, error) {
+// wait reads events until the file was written to and closed. It ends when the
+// descriptor is closed.
+func (w *logWatch) wait(name string) error {
 	buf := make([]byte, 64*(unix.SizeofInotifyEvent+unix.NAME_MAX+1))
+	written := false
 	for {
 		n, err := w.f.Read(buf)
 		at := time.Now()
 		if err != nil {
-			return at, err
+			return err
 		}
 		for b := buf[:n]; len(b) >= unix.SizeofInotifyEvent; {
+			mask := binary.NativeEndian.Uint32(b[4:8])
 			end := unix.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(b[12:16]))
-			if strings.TrimRight(string(b[unix.SizeofInotifyEvent:end]), "\x00") == name {
-				return at, nil
-			}
+			of := strings.TrimRight(string(b[unix.SizeofInotifyEvent:end]), "\x00")
 			b = b[end:]
+			switch {
+			case of != name:
+			case mask&unix.IN_MODIFY != 0 && !written:
+				written = true
+				w.written <- at
+			case mask&unix.IN_CLOSE_WRITE != 0 && written:
+				close(w.closed)
+				return nil
+			}
 		}
 	}
 }
@@ -72,6 +83,18 @@ func (w *logWatch) first(ctx context.Context) (time.Time, error) {
 		return time.Time{}, err
 	case <-ctx.Done():
 		return time.Time{}, fmt.Errorf("nothing was written to the log: %w", ctx.Err())
+	}
+}
+
+// end waits until the log is closed, after first.
+func (w *logWatch) end(ctx context.Context) error {
+	select {
+	case <-w.closed:
+		return nil
+	case err := <-w.failed:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("the log stays open: %w", ctx.Err())
 	}
 }
 

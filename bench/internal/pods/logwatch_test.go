@@ -38,6 +38,17 @@ func TestLogWatch(t *testing.T) {
 	if err != nil || at.Before(before) || at.Sub(before) > 400*time.Millisecond {
 		t.Errorf("%v after, %v", at.Sub(before), err)
 	}
+	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := w.end(ctx); err == nil {
+		t.Error("closed while it was open")
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.end(t.Context()); err != nil {
+		t.Error(err)
+	}
 	if _, err := watchLog(filepath.Join(dir, "none"), "a.log"); err == nil {
 		t.Error("watches a directory that is not there")
 	}
