@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,8 +24,13 @@ func newModule(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return append(b, customSection()...)
+}
+
+// customSection says nothing, and makes a module unlike any other.
+func customSection() []byte {
 	name := rand.Text()
-	return append(append(b, 0, byte(len(name)+1), byte(len(name))), name...)
+	return append([]byte{0, byte(len(name) + 1), byte(len(name))}, name...)
 }
 
 // load imports an image.
@@ -39,10 +45,18 @@ func load(t *testing.T, image *node.Image) {
 // machine that takes long: it has the lowest priority.
 func awaitCompiled(t *testing.T, module []byte) {
 	t.Helper()
-	word := "module=\"" + digest.FromBytes(module).String()
-	for deadline := time.Now().Add(3 * time.Minute); !strings.Contains(theNode.Log("serve", 10_000), word); time.Sleep(20 * time.Millisecond) {
+	awaitLogged(t, "compiled ahead", digest.FromBytes(module).String())
+}
+
+// awaitLogged waits until the daemon says something of a module.
+func awaitLogged(t *testing.T, what, module string) {
+	t.Helper()
+	logged := func(line string) bool {
+		return strings.Contains(line, what) && strings.Contains(line, "module=\""+module)
+	}
+	for deadline := time.Now().Add(3 * time.Minute); !slices.ContainsFunc(strings.Split(theNode.Log("serve", 10_000), "\n"), logged); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("the module is not compiled ahead")
+			t.Fatalf("of module %s there is no %q", module, what)
 		}
 	}
 }

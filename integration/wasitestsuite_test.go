@@ -19,6 +19,9 @@ import (
 	"github.com/containerd/containerd/v2/pkg/cio"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"blazar/engines"
 	"blazar/engines/wasitestsuite"
 )
 
@@ -54,11 +57,16 @@ func TestWASITestSuite(t *testing.T) {
 	if len(cases) < wasitestsuite.Size {
 		t.Errorf("%d cases, the suite has %d", len(cases), wasitestsuite.Size)
 	}
-	images := suiteImages(t, cases)
+	// Modules that were never compiled run on baseline code where a pod wants it.
+	images, fresh := suiteImages(t, cases, "suite", nil), suiteImages(t, cases, "fresh", customSection())
 	got := &wasitestsuite.Table{}
-	for _, engine := range registeredEngines(t) {
+	for _, engine := range append(registeredEngines(t), tieredEngine+engines.BaselineSuffix) {
 		t.Run(engine, func(t *testing.T) {
 			s := startSuite(t, engine, images)
+			if base, ok := strings.CutSuffix(engine, engines.BaselineSuffix); ok {
+				s = startSuite(t, base, fresh, annotate("blazar/first-tier", "on"))
+				defer s.allOn(t, engine, len(cases))
+			}
 			begin := time.Now()
 			passed := 0
 			for i, err := range s.run(t.Context(), cases) {
@@ -114,8 +122,8 @@ const suiteModules = "modules-of-the-suite"
 
 // suiteImages makes one image per directory of fixtures, with its cases' modules in it,
 // and returns their names by that directory. containerd gives each container a copy
-// of its own.
-func suiteImages(t *testing.T, cases []wasitestsuite.Case) map[string]string {
+// of its own. Each module gets the section behind its own.
+func suiteImages(t *testing.T, cases []wasitestsuite.Case, tag string, section []byte) map[string]string {
 	t.Helper()
 	files := map[string]map[string][]byte{}
 	for _, c := range cases {
@@ -128,11 +136,11 @@ func suiteImages(t *testing.T, cases []wasitestsuite.Case) map[string]string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f[suiteModules+"/"+c.Name+".wasm"] = module
+		f[suiteModules+"/"+c.Name+".wasm"] = append(module, section...)
 	}
 	names := map[string]string{}
 	for dir, f := range files {
-		names[dir] = fmt.Sprintf("test.invalid/wasi-testsuite:%d", len(names))
+		names[dir] = fmt.Sprintf("test.invalid/wasi-testsuite:%s-%d", tag, len(names))
 		load(t, rootfsImage(names[dir], linux, f, "/none"))
 	}
 	return names
@@ -167,14 +175,14 @@ type suite struct {
 	images   map[string]containerd.Image
 }
 
-func startSuite(t *testing.T, engine string, names map[string]string) *suite {
+func startSuite(t *testing.T, engine string, names map[string]string, changes ...func(*runtime.PodSandboxConfig)) *suite {
 	t.Helper()
 	client, err := containerd.New(theNode.Containerd(), containerd.WithDefaultNamespace("k8s.io"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	s := &suite{client: client, pod: startPod(t, annotate("blazar/engine", engine)), images: map[string]containerd.Image{}}
+	s := &suite{client: client, pod: startPod(t, append(changes, annotate("blazar/engine", engine))...), images: map[string]containerd.Image{}}
 	i, err := theNode.InspectPod(t.Context(), s.pod.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -186,6 +194,19 @@ func startSuite(t *testing.T, engine string, names map[string]string) *suite {
 		}
 	}
 	return s
+}
+
+// allOn checks that all containers ran on the engine.
+func (s *suite) allOn(t *testing.T, engine string, want int) {
+	n := 0
+	for _, c := range containersOf(t, s.pod) {
+		if c.Engine == engine {
+			n++
+		}
+	}
+	if n != want {
+		t.Errorf("%d containers ran on %s, want %d", n, engine, want)
+	}
 }
 
 // run runs all cases, a few at once, and returns what was wrong with each.
