@@ -108,7 +108,7 @@ parse:
 	}
 	want := config.Default()
 	// Defaults that are filled in by those who use them.
-	got.Wasm.CgroupParent, got.Wasm.MemoryOverhead, got.Wasm.CacheBytes = "", 0, 0
+	got.Wasm.CgroupParent, got.Wasm.MemoryOverhead, got.Wasm.CacheBytes, got.Runc.CgroupParent = "", 0, 0, ""
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("documented %+v, default %+v", got, want)
 	}

@@ -14,9 +14,9 @@ import (
 type Config struct {
 	// Reaper is the absolute path of pod-reaper.
 	Reaper string
-	// TaskSocket is the task server's; Tasks reaches it otherwise.
+	// TaskSocket is the task server's, where containerd reaches it.
 	TaskSocket string
-	// Tasks ends the containers of a pod; nil where there is no way to ask.
+	// Tasks is how the daemon reaches it; nil where it cannot.
 	Tasks Tasks
 	// CgroupParent is for pods that name none.
 	CgroupParent string
@@ -28,6 +28,8 @@ type Config struct {
 
 // Tasks is the task server, as far as the daemon asks it for anything.
 type Tasks interface {
+	// Ready says whether it answers, or what to do.
+	Ready(ctx context.Context) error
 	// KillPod ends and deletes all containers of a pod.
 	KillPod(ctx context.Context, pod string) error
 }

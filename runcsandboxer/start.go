@@ -24,6 +24,11 @@ func (p *pod) Start(ctx context.Context) (*sandbox.Started, error) {
 		return nil, fmt.Errorf("runc pod was started already: %w", errdefs.ErrFailedPrecondition)
 	}
 	started := time.Now()
+	if t := p.s.config.Tasks; t != nil {
+		if err := t.Ready(ctx); err != nil {
+			return nil, err
+		}
+	}
 	// What is made below has names that Delete knows: from now on the record says so.
 	if err := p.r.Save(ctx, p.record); err != nil {
 		return nil, err

@@ -59,12 +59,17 @@ func examine(ctx context.Context, c *cli.Command) *doctor.Host {
 		Strict:            conf.Wasm.Confinement == config.Strict,
 		Kernel:            doctor.RealKernel(layers(c.String("layers"))),
 		Engines:           describedEngines(conf),
-		WasmTask:          cmp.Or(c.String("wasm-task"), conf.Wasm.Task, findWasmTask()),
+		WasmTask:          cmp.Or(c.String("wasm-task"), conf.Wasm.Task, findProgram("wasm-task")),
+		Runc:              conf.Runc.Binary,
+		Reaper:            cmp.Or(conf.Runc.Reaper, findProgram("pod-reaper")),
 		Sockets:           map[string]string{},
 		ContainerdAddress: cmp.Or(c.String("containerd"), conf.Containerd.Address),
 	}
 	for _, kind := range conf.Kinds {
 		h.Sockets[kind] = filepath.Join(cmp.Or(c.String("state"), conf.State), kind+".sock")
+	}
+	if h.Sockets["runc"] != "" {
+		h.Sockets["taskd"] = filepath.Join(cmp.Or(c.String("state"), conf.State), "taskd.sock")
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()

@@ -15,14 +15,14 @@ import (
 func installCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "install",
-		Usage: "put Blazar on this host: binaries, containerd's drop-in, the systemd unit",
+		Usage: "put Blazar on this host: binaries, containerd's drop-in, the systemd units",
 		Description: "Runs again without doing anything twice. Files that were changed by hand are left\n" +
 			"alone unless --force is given. containerd must be restarted afterwards.",
 		Flags: append(installFlags(),
 			&cli.StringFlag{Name: "from", Usage: "directory of the built binaries (default: that of this one)"},
 			&cli.StringFlag{Name: "state", Usage: "directory of the sockets that containerd is told of", Value: "/run/blazar"},
 			&cli.BoolFlag{Name: "local-image-pull", Usage: "let containerd unpack wasi/wasm images pulled through CRI", Value: true},
-			&cli.BoolFlag{Name: "systemd", Usage: "write the systemd unit", Value: true},
+			&cli.BoolFlag{Name: "systemd", Usage: "write the systemd units", Value: true},
 		),
 		Action: func(_ context.Context, c *cli.Command) error {
 			o, err := installOptions(c)
@@ -125,9 +125,9 @@ func nextSteps(o install.Options) string {
 	}
 	s := "\nNow:\n"
 	if o.Systemd {
-		s += "  systemctl daemon-reload && systemctl enable --now blazar && systemctl restart blazar\n"
+		s += "  systemctl daemon-reload && systemctl enable --now blazar blazar-taskd && systemctl restart blazar\n"
 	} else {
-		s += "  start `blazar serve`\n"
+		s += "  start `blazar serve` and `blazar taskd`\n"
 	}
 	return s + "  systemctl restart containerd   # running pods are not disturbed\n  blazar doctor\n"
 }

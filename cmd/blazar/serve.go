@@ -16,13 +16,12 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"blazar/internal/config"
-	"blazar/internal/idrange"
 	"blazar/internal/version"
+	"blazar/runcsandboxer"
 	"blazar/sandbox"
 	"blazar/sandbox/controller"
 	"blazar/sandbox/state"
 	"blazar/wasmsandboxer"
-	"blazar/wasmsandboxer/host"
 )
 
 func serveCommand() *cli.Command {
@@ -42,6 +41,7 @@ func serveCommand() *cli.Command {
 			&cli.StringFlag{Name: "engine", Usage: "engine of pods that choose none"},
 			&cli.StringFlag{Name: "wasmedge", Usage: "libwasmedge: its path, or a directory that it was unpacked into"},
 			&cli.StringFlag{Name: "confinement", Usage: "strict or best-effort"},
+			&cli.StringFlag{Name: "pod-reaper", Usage: "path of the pod-reaper program"},
 			&cli.StringFlag{Name: "log-level", Usage: "trace, debug, info, warn or error"},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
@@ -69,20 +69,23 @@ func serveConfig(c *cli.Command) (config.Config, error) {
 		"state": &cfg.State, "root": &cfg.Root, "containerd": &cfg.Containerd.Address,
 		"containerd-state": &cfg.Containerd.State, "wasm-task": &cfg.Wasm.Task, "engine": &cfg.Wasm.Engine,
 		"wasmedge":    &cfg.Wasm.WasmEdge,
-		"confinement": &cfg.Wasm.Confinement, "log-level": &cfg.LogLevel,
+		"confinement": &cfg.Wasm.Confinement, "log-level": &cfg.LogLevel, "pod-reaper": &cfg.Runc.Reaper,
 	} {
 		if c.IsSet(name) {
 			*field = c.String(name)
 		}
 	}
 	if cfg.Wasm.Task == "" {
-		cfg.Wasm.Task = findWasmTask()
+		cfg.Wasm.Task = findProgram("wasm-task")
+	}
+	if cfg.Runc.Reaper == "" {
+		cfg.Runc.Reaper = findProgram("pod-reaper")
 	}
 	return cfg, cfg.Check()
 }
 
 // serve makes the kinds, recovers their pods and answers until ctx ends.
-func serve(ctx context.Context, cfg config.Config) (err error) {
+func serve(ctx context.Context, cfg config.Config) (ended error) {
 	if err := log.SetLevel(cfg.LogLevel); err != nil {
 		return fmt.Errorf("log_level: %w: %w", err, errdefs.ErrInvalidArgument)
 	}
@@ -94,29 +97,42 @@ func serve(ctx context.Context, cfg config.Config) (err error) {
 			return err
 		}
 	}
-	kind, closeKind, err := wasmKind(cfg)
+	var endpoints []controller.Endpoint
+	var services []*controller.Service
+	var sockets []string
+	for _, name := range cfg.Kinds {
+		kind, closeKind, err := kinds[name](cfg)
+		if err != nil {
+			return fmt.Errorf("kind %s: %w", name, err)
+		}
+		defer func() { ended = errors.Join(ended, closeKind()) }()
+		service, err := kindService(ctx, cfg, kind)
+		if err != nil {
+			return err
+		}
+		services = append(services, service)
+		sockets = append(sockets, cfg.Socket(name))
+		endpoints = append(endpoints, controller.Endpoint{Socket: cfg.Socket(name), Service: service})
+	}
+	server, err := controller.Listen(ctx, endpoints...)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, closeKind()) }()
-	service, err := kindService(ctx, cfg, kind)
-	if err != nil {
-		return err
-	}
-	endpoint := controller.Endpoint{Socket: cfg.Socket(kind.Kind()), Service: service}
-	server, err := controller.Listen(ctx, endpoint)
-	if err != nil {
-		return err
-	}
-	log.G(ctx).WithField("socket", endpoint.Socket).WithField("version", version.Get()).Info("serving wasm pods")
+	log.G(ctx).WithField("sockets", sockets).WithField("version", version.Get()).Info("serving pods")
 	ctx, cancel := context.WithCancel(ctx)
 	var beside sync.WaitGroup
-	beside.Go(func() { reportHealth(ctx, []string{endpoint.Socket}) })
-	beside.Go(func() { removeUnknown(ctx, cfg.Containerd.Address, service) })
+	beside.Go(func() { reportHealth(ctx, sockets) })
+	beside.Go(func() { removeUnknown(ctx, cfg.Containerd.Address, services...) })
 	err = server.Serve(ctx)
 	cancel()
 	beside.Wait()
 	return err
+}
+
+// kinds make the sandboxers, and say how to let go of them.
+var kinds = map[string]func(cfg config.Config) (sandbox.Sandboxer, func() error, error){
+	wasmsandboxer.Kind: wasmKind,
+	runcsandboxer.Kind: runcKind,
 }
 
 // recoverTimeout bounds the search for the pods of the daemon before.
@@ -140,66 +156,4 @@ func kindService(ctx context.Context, cfg config.Config, kind sandbox.Sandboxer)
 		return nil, fmt.Errorf("recover the pods of kind %s: %w", kind.Kind(), err)
 	}
 	return service, nil
-}
-
-// wasmKind makes the sandboxer of wasm pods and what it needs.
-func wasmKind(cfg config.Config) (_ sandbox.Sandboxer, closeAll func() error, err error) {
-	var closers []func() error
-	closeAll = func() error {
-		var errs []error
-		for i := len(closers) - 1; i >= 0; i-- {
-			errs = append(errs, closers[i]())
-		}
-		return errors.Join(errs...)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, closeAll())
-		}
-	}()
-	if st, err := os.Stat(cfg.Wasm.Task); err != nil || !st.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("wasm-task is not at %s: build it, or name it with --wasm-task: %w", cfg.Wasm.Task, errdefs.ErrNotFound)
-	}
-	cache, err := openCache(cfg)
-	if err != nil {
-		return nil, nil, err
-	}
-	closers = append(closers, cache.Close)
-	containers, err := host.NewContainerd(cfg.Containerd.Address)
-	if err != nil {
-		return nil, nil, err
-	}
-	closers = append(closers, containers.Close)
-	events := host.NewContainerdEvents(cfg.Containerd.Address)
-	closers = append(closers, events.Close)
-	first, last := cfg.Wasm.FirstID, cfg.Wasm.LastID
-	if first == 0 && last == 0 {
-		first, last = idrange.DefaultFirst, idrange.DefaultLast
-	}
-	ids, err := idrange.New(first, last)
-	if err != nil {
-		return nil, nil, err
-	}
-	engines := describedEngines(cfg)
-	kind, err := wasmsandboxer.New(wasmsandboxer.Config{
-		Node: &host.Node{
-			Containers: containers, Engines: engines, DefaultEngine: cfg.Wasm.Engine,
-			Cache: cache, Events: events, ContainerdState: cfg.Containerd.State,
-			RefuseUnmapped: cfg.Wasm.UnmappedVolumes == config.Refuse,
-			FirstTier:      cfg.Wasm.FirstTier,
-			BestEffort:     cfg.Wasm.Confinement == config.BestEffort,
-		},
-		Binary: cfg.Wasm.Task, WasmEdge: wasmedgePlace(cfg), Sockets: filepath.Join(cfg.State, "s"), IDs: ids,
-		CgroupParent: cfg.Wasm.CgroupParent, MemoryOverhead: cfg.Wasm.MemoryOverhead, LogLevel: cfg.LogLevel,
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	closers = append(closers, func() error { kind.Close(); return nil })
-	stop, err := watchImages(cfg, engines, cache)
-	if err != nil {
-		return nil, nil, err
-	}
-	closers = append(closers, stop)
-	return kind, closeAll, nil
 }

@@ -20,7 +20,7 @@ import (
 const DefaultFile = "/etc/blazar/config.toml"
 
 // Kinds of sandboxes that `blazar serve` can serve.
-var Kinds = []string{"wasm"}
+var Kinds = []string{"wasm", "runc"}
 
 // Config is the whole configuration.
 type Config struct {
@@ -35,6 +35,7 @@ type Config struct {
 
 	Containerd Containerd `toml:"containerd"`
 	Wasm       Wasm       `toml:"wasm"`
+	Runc       Runc       `toml:"runc"`
 }
 
 // Containerd says where it is.
@@ -84,12 +85,30 @@ type Wasm struct {
 	CompileSeconds int   `toml:"compile_seconds"`
 }
 
+// Runc is about Linux containers: pods of the kind runc, and those in wasm pods.
+type Runc struct {
+	// Binary is the OCI runtime, runc or crun: a path, or a name to look for in PATH.
+	Binary string `toml:"binary"`
+	// Root is the runtime's state directory; empty means below State.
+	Root string `toml:"root"`
+	// Reaper is the path of pod-reaper; empty means beside this program.
+	Reaper string `toml:"reaper"`
+	// CgroupParent is for pods that name none.
+	CgroupParent string `toml:"cgroup_parent"`
+	// UnprivilegedPorts lets processes without privilege listen on ports below 1024,
+	// UnprivilegedICMP open ICMP sockets, in pods that have a network of their own and
+	// do not say otherwise. As in containerd's own configuration, both are the default.
+	UnprivilegedPorts bool `toml:"unprivileged_ports"`
+	UnprivilegedICMP  bool `toml:"unprivileged_icmp"`
+}
+
 // Default is the configuration without a file.
 func Default() Config {
 	return Config{
 		Kinds: slices.Clone(Kinds), Root: "/var/lib/blazar", State: "/run/blazar", LogLevel: "info",
 		Containerd: Containerd{Address: "/run/containerd/containerd.sock", State: "/run/containerd", Namespaces: []string{"k8s.io"}},
 		Wasm:       Wasm{Precompile: []string{"default"}, FirstTier: Auto, Confinement: Strict, UnmappedVolumes: Allow},
+		Runc:       Runc{Binary: "runc", UnprivilegedPorts: true, UnprivilegedICMP: true},
 	}
 }
 
@@ -162,7 +181,10 @@ func (c *Config) Check() error {
 	if len(c.Kinds) == 0 {
 		bad("kinds", "none is named; possible: %s", strings.Join(Kinds, ", "))
 	}
-	for _, k := range c.Kinds {
+	for i, k := range c.Kinds {
+		if slices.Contains(c.Kinds[:i], k) {
+			bad("kinds", "%q is named twice", k)
+		}
 		if !slices.Contains(Kinds, k) {
 			bad("kinds", "unknown kind %q; possible: %s", k, strings.Join(Kinds, ", "))
 		}
@@ -194,11 +216,22 @@ func (c *Config) Check() error {
 	if w := c.Wasm.WasmEdge; w != "" && (!filepath.IsAbs(w) || strings.ContainsAny(w, ": \t\n$")) {
 		bad("wasm.wasmedge", "%q is no absolute path without blanks, colons and dollars, which mean something to the loader", w)
 	}
+	for key, path := range map[string]string{"runc.root": c.Runc.Root, "runc.reaper": c.Runc.Reaper} {
+		if path != "" && !filepath.IsAbs(path) {
+			bad(key, "%q is no absolute path", path)
+		}
+	}
+	if b := c.Runc.Binary; b == "" || strings.Contains(b, "/") && !filepath.IsAbs(b) {
+		bad("runc.binary", "%q is neither an absolute path nor a name to look for in PATH", b)
+	}
 	if c.Wasm.MemoryOverhead < 0 || c.Wasm.CompileMemory < 0 || c.Wasm.CompileSeconds < 0 {
 		bad("wasm", "memory_overhead, compile_memory and compile_seconds cannot be negative")
 	}
 	return errors.Join(errs...)
 }
+
+// TaskSocket is where `blazar taskd` serves the Task API.
+func (c *Config) TaskSocket() string { return filepath.Join(c.State, "taskd.sock") }
 
 // Socket is where a kind is served.
 func (c *Config) Socket(kind string) string { return filepath.Join(c.State, kind+".sock") }

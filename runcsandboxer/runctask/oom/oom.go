@@ -4,8 +4,10 @@ package oom
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,8 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pause gathers events: the kernel tells of every change of every group.
-const pause = 5 * time.Millisecond
+// pauses are those between an event and the looks at the counters. v1 tells of memory
+// running out before the kernel has chosen whom to kill, and v2 of every change.
+var pauses = []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 500 * time.Millisecond}
 
 // Watcher watches groups. Safe for concurrent use.
 type Watcher struct {
@@ -117,17 +120,19 @@ func (w *Watcher) run() {
 		if _, err := w.file.Read(buf); err != nil {
 			return // closed
 		}
-		time.Sleep(pause)
-		w.mu.Lock()
-		groups := make([]*Group, 0, len(w.groups))
-		for g := range w.groups {
-			groups = append(groups, g)
-		}
-		w.mu.Unlock()
-		for _, g := range groups {
-			w.check(g)
+		for _, p := range pauses {
+			time.Sleep(p)
+			for _, g := range w.all() {
+				w.check(g)
+			}
 		}
 	}
+}
+
+func (w *Watcher) all() []*Group {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Keys(w.groups))
 }
 
 // check compares a group's counter with the one before.

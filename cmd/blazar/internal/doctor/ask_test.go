@@ -87,7 +87,7 @@ func TestInstalledConfiguration(t *testing.T) {
 	}
 	testneeds.File(t, filepath.Join(tools, "containerd"), "`make tools` builds it")
 	from := filepath.Dir(goBuild(t, shimBinary, "blazar/cmd/containerd-shim-blazar-v1", "0"))
-	for _, name := range []string{"blazar", "wasm-task"} { // not run here
+	for _, name := range []string{"blazar", "wasm-task", "pod-reaper"} { // not run here
 		if err := os.WriteFile(filepath.Join(from, name), nil, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -135,7 +135,7 @@ func TestInstalledConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := &Host{Containerd: c, File: file}
-	run(t, checkRuntimes, []one{{"after a restart", h, []Level{Fail, OK, OK, OK, OK}, []string{"runtime blazar-broken: sandboxer is", "runtime blazar-wasm: sandboxer wasm"}}})
+	run(t, checkRuntimes, []one{{"after a restart", h, []Level{Fail, OK, OK, OK, OK, OK}, []string{"runtime blazar-broken: sandboxer is", "runtime blazar-wasm: sandboxer wasm"}}})
 	run(t, checkImagePull, []one{{"after a restart", h, []Level{OK}, nil}})
 	run(t, checkShim, []one{{"installed", h, []Level{OK}, nil}})
 	askedShim(t, n)

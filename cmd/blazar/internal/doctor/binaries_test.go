@@ -82,3 +82,30 @@ func TestCNI(t *testing.T) {
 		{"empty", with(map[string]string{"/etc/cni/net.d/10.conflist": "{}"}), []Level{Warn}, []string{"names no plugin"}},
 	})
 }
+
+func TestRunc(t *testing.T) {
+	served := map[string]string{"runc": "/run/blazar/runc.sock"}
+	script := func(text string) *Host {
+		return &Host{Sockets: served, Runc: "/bin/runc", Root: tree(t, map[string]string{"/bin/runc*": "#!/bin/sh\n" + text})}
+	}
+	run(t, checkRunc, []one{
+		{"new", script("echo runc version 1.5.2; echo libseccomp: 2.5.4"), []Level{OK}, []string{"1.5.2"}},
+		{"Debian's", script("echo runc version 1.1.5+ds1; echo libseccomp: 2.5.4"), []Level{OK}, []string{"1.1.5"}},
+		{"old", script("echo runc version 1.0.3; echo libseccomp: 2.5.4"), []Level{Fail}, []string{"too old", "1.1"}},
+		{"no seccomp", script("echo runc version 1.5.2"), []Level{Warn}, []string{"without seccomp"}},
+		{"crun", script("echo crun version 1.20; echo +SYSTEMD +SELINUX +APPARMOR +CAP +SECCOMP +EBPF"), []Level{OK}, []string{"crun version 1.20"}},
+		{"another", script("echo youki 1"), []Level{Warn}, []string{"neither"}},
+		{"fails", script("exit 3"), []Level{Fail}, []string{"exit status 3", "package runc"}},
+		{"missing", &Host{Sockets: served, Runc: "there-is-no-runc"}, []Level{Fail}, []string{"PATH", "[runc] binary"}},
+		{"not served", &Host{}, []Level{OK}, []string{"not needed"}},
+	})
+}
+
+func TestReaper(t *testing.T) {
+	served := map[string]string{"runc": "/run/blazar/runc.sock"}
+	run(t, checkReaper, []one{
+		{"there", &Host{Sockets: served, Reaper: "/x/pod-reaper", Root: tree(t, map[string]string{"/x/pod-reaper*": ""})}, []Level{OK}, nil},
+		{"missing", &Host{Sockets: served, Reaper: "/nowhere/pod-reaper"}, []Level{Warn}, []string{"blazar install"}},
+		{"not served", &Host{}, []Level{OK}, nil},
+	})
+}

@@ -48,6 +48,8 @@ var Checks = []Check{
 	checkShim,
 	checkWasmTask,
 	checkEngines,
+	checkRunc,
+	checkReaper,
 	checkSockets,
 	checkCNI,
 }

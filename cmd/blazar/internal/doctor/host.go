@@ -38,7 +38,10 @@ type Host struct {
 	Engines Engines
 	// WasmTask is the path of the wasm-task binary.
 	WasmTask string
-	// Sockets are the sandboxers' sockets by kind.
+	// Runc is the OCI runtime, a path or a name to look for in PATH; Reaper the path
+	// of pod-reaper.
+	Runc, Reaper string
+	// Sockets are the sandboxers' sockets by kind, and that of the task server, taskd.
 	Sockets map[string]string
 	// ContainerdAddress is the daemon's socket.
 	ContainerdAddress string

@@ -31,7 +31,7 @@ type Options struct {
 	StateDir string
 	// LocalImagePull makes containerd unpack wasi/wasm images when CRI pulls them.
 	LocalImagePull bool
-	// Systemd is whether to write the unit.
+	// Systemd is whether to write the units.
 	Systemd bool
 	// Force overwrites and removes files that were changed by hand, and
 	// uninstalls under running pods.
@@ -43,6 +43,7 @@ var binaries = []struct{ name, dir string }{
 	{"blazar", "bin"},
 	{shimBinary, "bin"},
 	{"wasm-task", "libexec/blazar"},
+	{"pod-reaper", "libexec/blazar"},
 }
 
 // shimBinary must be in a directory of containerd's PATH.
@@ -56,8 +57,11 @@ const (
 
 const (
 	dropInName = "blazar.toml"
-	unitPath   = "/etc/systemd/system/blazar.service"
+	unitDir    = "/etc/systemd/system"
 )
+
+// units are the systemd units.
+var units = []string{"blazar.service", "blazar-taskd.service"}
 
 // dropInDir is the directory of containerd's drop-ins.
 func (o Options) dropInDir() string {
@@ -110,11 +114,13 @@ func (o Options) wanted() ([]file, error) {
 	}
 	files = append(files, file{o.dropIn(), dropIn, modeText})
 	if o.Systemd {
-		unit, err := o.render("blazar.service.tmpl")
-		if err != nil {
-			return nil, err
+		for _, name := range units {
+			unit, err := o.render(name + ".tmpl")
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, file{filepath.Join(unitDir, name), unit, modeText})
 		}
-		files = append(files, file{unitPath, unit, modeText})
 	}
 	return files, nil
 }

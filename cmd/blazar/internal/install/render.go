@@ -17,6 +17,7 @@ var handlers = []struct{ Name, Kind string }{
 	{"blazar-wasmtime", "wasm"},
 	{"blazar-wasmedge", "wasm"},
 	{"blazar-wazero", "wasm"},
+	{"blazar-runc", "runc"},
 }
 
 // annotations are the patterns of a container's annotations that CRI hands on;

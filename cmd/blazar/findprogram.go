@@ -6,11 +6,10 @@ import (
 	"path/filepath"
 )
 
-// findWasmTask returns the path of the wasm-task binary: beside this one (a
-// build), in ../libexec/blazar (an installation), or in PATH. Where there is none
-// it is the path at which an installation would have it.
-func findWasmTask() string {
-	const name = "wasm-task"
+// findProgram returns the path of a program of Blazar's, wasm-task or pod-reaper:
+// beside this one (a build), in ../libexec/blazar (an installation), or in PATH. Where
+// there is none it is the path at which an installation would have it.
+func findProgram(name string) string {
 	installed := "/usr/local/libexec/blazar/" + name
 	if self, err := os.Executable(); err == nil {
 		dir := filepath.Dir(self)

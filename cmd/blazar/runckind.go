@@ -1,0 +1,19 @@
+package main
+
+import (
+	"blazar/internal/config"
+	"blazar/runcsandboxer"
+	"blazar/sandbox"
+)
+
+// runcKind makes the sandboxer of pods of Linux containers.
+func runcKind(cfg config.Config) (sandbox.Sandboxer, func() error, error) {
+	kind, err := runcsandboxer.New(runcsandboxer.Config{
+		Reaper: cfg.Runc.Reaper, TaskSocket: cfg.TaskSocket(), CgroupParent: cfg.Runc.CgroupParent,
+		UnprivilegedPorts: cfg.Runc.UnprivilegedPorts, UnprivilegedPing: cfg.Runc.UnprivilegedICMP,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return kind, func() error { kind.Close(); return nil }, nil
+}
