@@ -37,6 +37,13 @@ type Sandboxer interface {
 	Recover(ctx context.Context, r *Request, saved json.RawMessage) (Sandbox, error)
 }
 
+// Recovered is a Sandboxer that is to know when everything was recovered that the last
+// daemon left: what it finds then belongs to no sandbox. It is called once, before any
+// Create.
+type Recovered interface {
+	Recovered(ctx context.Context)
+}
+
 // Sandbox is one pod.
 type Sandbox interface {
 	// Start runs the pod; when it returns, the Task API answers at Started.Address.
@@ -100,7 +107,8 @@ type Request struct {
 
 // Started says where a pod runs.
 type Started struct {
-	// Pid is a process on the host whose namespaces are the pod's.
+	// Pid is a process on the host whose namespaces are the pod's; 0 where a pod has
+	// none, and the task server knows without one where they are.
 	Pid uint32
 	// Address of the Task API, version 3: ttrpc+unix:///path and the like.
 	Address string
