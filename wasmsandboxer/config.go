@@ -34,6 +34,9 @@ type Config struct {
 	// MemoryOverhead is what the pod's cgroup gets beyond the memory that the pod's
 	// containers may use, in bytes, where the pod names no overhead itself.
 	MemoryOverhead int64
+	// Prepared is how many wasm-tasks are started before there are pods for them; 0 for
+	// none.
+	Prepared int
 	// LogLevel is what wasm-task logs at.
 	LogLevel string
 }
@@ -48,6 +51,7 @@ const (
 type Sandboxer struct {
 	config Config
 	filter []bpf.RawInstruction
+	pool   *pool
 
 	mu   sync.Mutex // guards pods
 	pods map[*pod]struct{}
@@ -75,7 +79,9 @@ func New(c Config) (*Sandboxer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seccomp filter of wasm-task: %w", err)
 	}
-	return &Sandboxer{config: c, filter: filter, pods: map[*pod]struct{}{}}, nil
+	s := &Sandboxer{config: c, filter: filter, pods: map[*pod]struct{}{}}
+	s.pool = newPool(s, c.Prepared)
+	return s, nil
 }
 
 // Close lets go of the pods, which run on. Nothing is asked of the Sandboxer or its
@@ -92,6 +98,7 @@ func (s *Sandboxer) Close() {
 			log.G(p.ctx).WithError(err).Warn("leaving a pod")
 		}
 	}
+	s.pool.close() // after the last pod has left its cgroup
 }
 
 // add and remove keep the list of pods to let go of.

@@ -13,4 +13,7 @@
 //	<sockets>/<hash>.task  the Task API
 //	<sockets>/<hash>.host  where a restarted daemon connects to the wasm-task
 //	<cgroup parent>/<id>
+//
+// A pod whose wasm-task was prepared has what is below <dir> but for the workers in
+// <sockets>/prepared/<name>, and sockets named after that.
 package wasmsandboxer

@@ -61,7 +61,7 @@ func besiege(t *testing.T, id string, while func(log *logged)) *logged {
 	defer log.L.Logger.SetOutput(os.Stderr)
 	honest := built.task
 	built.task = built.hostile
-	s, closeKind := newSandboxer(t, r, filepath.Join(h.Root, "k"), filepath.Join(h.Root, "t", "state"))
+	s, closeKind := newSandboxer(t, r, filepath.Join(h.Root, "k"), filepath.Join(h.Root, "t", "state"), 0)
 	built.task = honest
 	defer closeKind()
 	config, _ := h.Config(t, id)

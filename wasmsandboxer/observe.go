@@ -46,6 +46,13 @@ func (p *pod) Describe(context.Context) map[string]any {
 	if p.record.Process != nil {
 		m["pid"] = p.record.Process.Pid
 	}
+	switch {
+	case p.record.Prepared != "" && p.record.Cold == "":
+		m["start"] = "prepared"
+		m["netns_of_pid"] = "an empty one: its sockets are made in the pod's by blazar serve"
+	default:
+		m["start"] = "cold: " + p.record.Cold
+	}
 	if p.r.NetNS != "" {
 		m["netns"] = p.r.NetNS
 	}

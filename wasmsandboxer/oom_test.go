@@ -90,7 +90,7 @@ func smallPod(t *testing.T, annotations map[string]string) (context.Context, san
 		}
 	}
 	r := &records{}
-	s, closeKind := newSandboxer(t, r, filepath.Join(h.Root, "k"), filepath.Join(h.Root, "t", "state"))
+	s, closeKind := newSandboxer(t, r, filepath.Join(h.Root, "k"), filepath.Join(h.Root, "t", "state"), 0)
 	t.Cleanup(closeKind)
 	config, _ := h.Config(t, "pod")
 	config.Linux.Resources = &cri.LinuxContainerResources{MemoryLimitInBytes: 16 << 20}

@@ -22,8 +22,14 @@ import (
 // record is what survives the daemon.
 type record struct {
 	// UID is the pod's user and group, the first of its id range.
-	UID    uint32        `json:"uid"`
-	Cgroup *cgroup.State `json:"cgroup,omitempty"`
+	UID uint32 `json:"uid"`
+	// Prepared names the wasm-task that was started before the pod was known, and whose
+	// directory, sockets and ids are the pod's, whether it came to use the process or not;
+	// Waiting is the process. Cold says why a pod has none.
+	Prepared string        `json:"prepared,omitempty"`
+	Waiting  *proc.Ref     `json:"waiting,omitempty"`
+	Cold     string        `json:"cold,omitempty"`
+	Cgroup   *cgroup.State `json:"cgroup,omitempty"`
 	// Process is the pod's wasm-task.
 	Process *proc.Ref `json:"process,omitempty"`
 	// WasmEdge says that it was started with libwasmedge.
@@ -42,6 +48,12 @@ type pod struct {
 	r *sandbox.Request
 	// worker is nil for a pod.
 	worker *worker
+	// task is the prepared wasm-task that Start is to use; nil if there is none.
+	task *prepared
+	// settled is closed when a prepared task is wholly the pod's: see settle. Nil for any
+	// other. unsettled is why it could not be made so, set before.
+	settled   chan struct{}
+	unsettled error
 	// saving holds one token: who has it may save the record.
 	saving chan struct{}
 
@@ -105,6 +117,9 @@ func (p *pod) release(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("a request of wasm-task is still being worked on (does a volume's server not answer?): %w", ctx.Err())
 	}
+	if err := p.dropTask(); err != nil {
+		return err
+	}
 	p.mu.Lock()
 	h, conn, service := p.process, p.control, p.service
 	p.mu.Unlock()
@@ -129,7 +144,12 @@ const (
 	workersName = "workers"
 )
 
-func (p *pod) path(name string) string { return filepath.Join(p.r.Dir, name) }
+func (p *pod) path(name string) string {
+	if p.record.Prepared != "" {
+		return filepath.Join(p.s.config.Sockets, preparedName, p.record.Prepared, name)
+	}
+	return filepath.Join(p.r.Dir, name)
+}
 
 // The two sockets of a pod.
 const (
@@ -140,12 +160,22 @@ const (
 // socket is the path of a socket. It is short whatever the id is: a socket's path
 // has 107 bytes at most, and ids have 64.
 func (p *pod) socket(suffix string) string {
-	name := p.r.Namespace + "/" + p.r.ID
-	if p.worker != nil {
-		name += "/" + p.worker.container
+	key := p.r.Namespace + "/" + p.r.ID
+	switch {
+	case p.worker != nil:
+		key += "/" + p.worker.container
+	case p.record.Prepared != "":
+		key = preparedKey(p.record.Prepared)
 	}
-	sum := sha256.Sum256([]byte(name))
-	return filepath.Join(p.s.config.Sockets, hex.EncodeToString(sum[:10])+suffix)
+	return p.s.socketOf(key, suffix)
+}
+
+// preparedKey names a prepared task; no namespace does.
+func preparedKey(name string) string { return "/" + name }
+
+func (s *Sandboxer) socketOf(key, suffix string) string {
+	sum := sha256.Sum256([]byte(key))
+	return filepath.Join(s.config.Sockets, hex.EncodeToString(sum[:10])+suffix)
 }
 
 // Wait blocks until wasm-task has ended, or Stop was called on a pod that never
@@ -205,7 +235,7 @@ func (p *pod) watch(h *proc.Handle) {
 func (p *pod) explain(e proc.Exit) sandbox.Exit {
 	oom := p.oomKilled()
 	p.mu.Lock()
-	stopping := p.stopping
+	stopping, unsettled := p.stopping, p.unsettled
 	p.mu.Unlock()
 	out := sandbox.Exit{Status: e.Status, At: e.At}
 	if !e.Known {
@@ -213,6 +243,8 @@ func (p *pod) explain(e proc.Exit) sandbox.Exit {
 	}
 	switch {
 	case stopping:
+	case unsettled != nil:
+		out.Reason = unsettled.Error()
 	case oom:
 		out.Reason = "OOMKilled: " + p.cgroupName() + " ran out of memory and wasm-task was killed"
 	case !e.Known:

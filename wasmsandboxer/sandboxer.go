@@ -24,17 +24,24 @@ var _ sandbox.Sandboxer = (*Sandboxer)(nil)
 // Kind is "wasm".
 func (s *Sandboxer) Kind() string { return Kind }
 
-// Create takes an id range for the pod and records it.
+// Create takes a prepared wasm-task, or else an id range, for the pod and records it.
 func (s *Sandboxer) Create(ctx context.Context, r *sandbox.Request) (sandbox.Sandbox, error) {
-	uid, err := s.config.IDs.Take()
-	if err != nil {
-		return nil, err
+	rec := record{}
+	t, why := s.choosePrepared(r)
+	if t != nil {
+		ref := t.process.Ref()
+		rec.UID, rec.Prepared, rec.Waiting = t.uid, t.name, &ref
+	} else {
+		uid, err := s.config.IDs.Take()
+		if err != nil {
+			return nil, err
+		}
+		rec.UID, rec.Cold = uid, why
 	}
-	p := newPod(s, r, record{UID: uid}, nil)
+	p := newPod(s, r, rec, nil)
+	p.task = t
 	if err := r.Save(ctx, p.record); err != nil {
-		s.remove(p)
-		s.config.IDs.Release(uid)
-		return nil, err
+		return nil, errors.Join(err, p.Delete(context.WithoutCancel(ctx)))
 	}
 	return p, nil
 }
@@ -79,6 +86,9 @@ func (p *pod) recover(ctx context.Context) error {
 		p.setGroup(g) // also one that is gone can be deleted
 	}
 	if rec.Process == nil {
+		if err := p.endWaiting(); err != nil {
+			return fmt.Errorf("prepared wasm-task of pod %s: %w", p.r.ID, err)
+		}
 		return p.recoverUnstarted(ctx) // or not to its end
 	}
 	h, err := proc.Open(*rec.Process)
@@ -89,6 +99,7 @@ func (p *pod) recover(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("wasm pod %s: %w", p.r.ID, err)
 	}
+	p.resettle(h)
 	p.adopt(h, nil)
 	return nil
 }

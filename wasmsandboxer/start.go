@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -27,6 +28,20 @@ func (p *pod) Start(ctx context.Context) (*sandbox.Started, error) {
 	if p.process != nil || p.exit != nil {
 		return nil, fmt.Errorf("wasm pod was started already: %w", errdefs.ErrFailedPrecondition)
 	}
+	p.mu.Lock()
+	t := p.task
+	p.task = nil
+	p.mu.Unlock()
+	if t != nil {
+		started, err := p.handOver(ctx, t)
+		if err == nil || !errors.Is(err, errUnusable) {
+			return started, err
+		}
+		log.G(p.ctx).WithError(err).Warn("starting a wasm-task in place of the one that was prepared")
+		p.mu.Lock()
+		p.record.Cold = "the prepared one could not be used: " + err.Error()
+		p.mu.Unlock()
+	}
 	tasks, err := listen("unix", p.socket(taskSocket))
 	if err != nil {
 		return nil, err
@@ -37,7 +52,10 @@ func (p *pod) Start(ctx context.Context) (*sandbox.Started, error) {
 
 // start serves the Task API on tasks, a listener, or for a worker a connection.
 func (p *pod) start(ctx context.Context, tasks *os.File) (_ *sandbox.Started, err error) {
-	if err := p.makeRoot(); err != nil {
+	if err := mountRoot(filepath.Dir(p.path(rootName))); err != nil {
+		return nil, err
+	}
+	if err := p.writeFiles(); err != nil {
 		return nil, err
 	}
 	p.chooseLibrary(ctx)
@@ -52,7 +70,7 @@ func (p *pod) start(ctx context.Context, tasks *os.File) (_ *sandbox.Started, er
 	h := task.Handle()
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, p.abandon(h), task.Close())
+			err = errors.Join(err, p.s.kill(h), task.Close())
 		}
 	}()
 	ref := task.Ref()
@@ -64,21 +82,27 @@ func (p *pod) start(ctx context.Context, tasks *os.File) (_ *sandbox.Started, er
 		return nil, err
 	}
 	// Until now wasm-task waits, and ends with the connection should the daemon die.
-	err = hostapi.SendHello(task.Control, hostapi.Hello{
-		Sandbox: p.r.ID, Namespace: p.r.Namespace, Container: p.container(), Pid: uint32(task.Pid),
-		CgroupV2: p.group.Mode() == cgroup.V2, LogLevel: p.s.config.LogLevel,
-	})
-	if err != nil {
+	if err := hostapi.SendHello(task.Control, p.hello(task)); err != nil {
 		return nil, fmt.Errorf("wasm-task: %w", err)
 	}
 	p.adopt(h, task.Control)
-	return &sandbox.Started{
-		Pid: uint32(task.Pid), Address: "ttrpc+unix://" + p.socket(taskSocket), CreatedAt: started,
-	}, nil
+	return p.started(task, started), nil
 }
 
-// abandon ends a process whose pod could not be started.
-func (p *pod) abandon(h *proc.Handle) error {
+// hello tells wasm-task what it cannot know itself.
+func (p *pod) hello(task *confine.Process) hostapi.Hello {
+	return hostapi.Hello{
+		Sandbox: p.r.ID, Namespace: p.r.Namespace, Container: p.container(), Pid: uint32(task.Pid),
+		CgroupV2: p.group.Mode() == cgroup.V2, LogLevel: p.s.config.LogLevel,
+	}
+}
+
+func (p *pod) started(task *confine.Process, at time.Time) *sandbox.Started {
+	return &sandbox.Started{Pid: uint32(task.Pid), Address: "ttrpc+unix://" + p.socket(taskSocket), CreatedAt: at}
+}
+
+// kill ends a process and waits for its end.
+func (s *Sandboxer) kill(h *proc.Handle) error {
 	if err := h.Signal(unix.SIGKILL); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
 		return err
 	}
@@ -106,6 +130,17 @@ func (p *pod) newGroup(ctx context.Context, r *specs.LinuxResources) (*cgroup.Gr
 
 // makeCgroup makes the cgroup and records it.
 func (p *pod) makeCgroup(ctx context.Context) error {
+	if err := p.newGroupOfPod(ctx); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	rec := p.record
+	p.mu.Unlock()
+	return p.r.Save(ctx, rec)
+}
+
+// newGroupOfPod makes the cgroup.
+func (p *pod) newGroupOfPod(ctx context.Context) error {
 	p.mu.Lock()
 	limits := p.resources()
 	p.mu.Unlock()
@@ -117,9 +152,8 @@ func (p *pod) makeCgroup(ctx context.Context) error {
 	p.mu.Lock()
 	p.group = g
 	p.record.Cgroup = &state
-	rec := p.record
 	p.mu.Unlock()
-	return p.r.Save(ctx, rec)
+	return nil
 }
 
 // spawn starts wasm-task confined.
@@ -128,74 +162,17 @@ func (p *pod) spawn(ctx context.Context, tasks *os.File) (*confine.Process, erro
 	if err != nil {
 		return nil, err
 	}
-	c := confine.Config{
-		Binary: program.Path, Args: program.Args, Env: append(program.Env, "GOMAXPROCS="+maxProcs()),
-		Root: p.path(rootName), UID: p.record.UID, GID: p.record.UID,
-		Hostname: p.hostname(), Filter: p.s.filter,
-		Join: p.group.Join, Adopt: p.group.Adopt,
+	b := birth{
+		program: program, root: p.path(rootName), daemons: p.socket(hostSocket), stderr: p.path(stderrName),
+		uid: p.record.UID, hostname: p.hostname(), group: p.group, tasks: tasks,
 	}
-	var open []*os.File
-	defer func() {
-		for _, f := range open {
-			_ = f.Close() // the process has its own
-		}
-	}()
 	if p.r.NetNS != "" {
-		ns, err := netns.Open(p.r.NetNS)
-		if err != nil {
+		if b.netns, err = netns.Open(p.r.NetNS); err != nil {
 			return nil, err
 		}
-		open, c.NetNS = append(open, ns), ns
+		defer func() { _ = b.netns.Close() }() // the process has its own
 	}
-	dir, err := p.group.Dir()
-	if err != nil {
-		return nil, err
-	}
-	if dir != nil {
-		open, c.CgroupFD = append(open, dir), dir
-	}
-	daemons, err := listen("unixpacket", p.socket(hostSocket))
-	if err != nil {
-		return nil, err
-	}
-	open, c.Files = append(open, daemons), []*os.File{tasks, daemons}
-	if c.Stderr, err = makeFIFO(p.path(stderrName)); err != nil {
-		return nil, err
-	}
-	open = append(open, c.Stderr)
-	return confine.Start(ctx, c)
-}
-
-// listen makes a unix socket that wasm-task will serve.
-func listen(network, path string) (*os.File, error) {
-	const longest = 107 // sun_path of unix(7), without the final zero
-	if len(path) > longest {
-		return nil, fmt.Errorf("socket path %s has %d bytes, at most %d are possible: choose a shorter state directory: %w",
-			path, len(path), longest, errdefs.ErrInvalidArgument)
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	l, err := net.ListenUnix(network, &net.UnixAddr{Name: path, Net: network})
-	if err != nil {
-		return nil, err
-	}
-	l.SetUnlinkOnClose(false)
-	defer func() { _ = l.Close() }() // the file is another descriptor of it
-	return l.File()
-}
-
-// makeFIFO makes the FIFO for what wasm-task says. It is open for reading too on
-// the writing side, so that a daemon may come and go; and non-blocking, so that
-// nobody waits for a daemon that is gone.
-func makeFIFO(path string) (*os.File, error) {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	if err := unix.Mkfifo(path, 0o600); err != nil {
-		return nil, fmt.Errorf("make FIFO %s: %w", path, err)
-	}
-	return os.OpenFile(path, os.O_RDWR|unix.O_NONBLOCK, 0)
+	return p.s.spawn(ctx, b)
 }
 
 // adopt follows a running wasm-task: its end, what it says, what it asks. conn is
@@ -210,6 +187,9 @@ func (p *pod) adopt(h *proc.Handle, conn *net.UnixConn) {
 		about.Container, about.Parent = p.worker.container, p.worker.pod.hostService()
 	} else {
 		about.Workers = workers{p}
+	}
+	if p.settled != nil {
+		about.Settled = p.isSettled
 	}
 	service := host.New(p.s.config.Node, about)
 	p.mu.Lock()

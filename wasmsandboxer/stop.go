@@ -75,7 +75,11 @@ func (p *pod) Delete(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", p.cgroupName(), err)
 		}
 	}
-	for _, path := range []string{p.path(rootName), p.path(scratchName), p.path(notesName), p.path(stderrName), p.path(workersName), p.socket(taskSocket), p.socket(hostSocket)} {
+	own := []string{p.path(rootName), p.path(scratchName), p.path(notesName), p.path(stderrName), p.path(workersName), p.socket(taskSocket), p.socket(hostSocket)}
+	if p.record.Prepared != "" {
+		own = append(own, p.path("")) // the directory of them
+	}
+	for _, path := range own {
 		if err := os.RemoveAll(path); err != nil {
 			return err
 		}

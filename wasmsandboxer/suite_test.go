@@ -40,12 +40,22 @@ func TestSuite(t *testing.T) {
 	})
 }
 
+// TestPreparedSuite does the same with wasm-tasks that were started before their pods
+// were known.
+func TestPreparedSuite(t *testing.T) {
+	testneeds.Root(t)
+	sandboxtest.Run(t, sandboxtest.Kind{
+		New:   func(t *testing.T) *sandboxtest.Harness { return newAnnotated(t, nil, 2) },
+		Lacks: []sandboxtest.Ability{sandboxtest.Pausing, sandboxtest.HostPids, sandboxtest.LateFailure},
+	})
+}
+
 // TestIsolatedSuite does the same with every container in a process of its own.
 func TestIsolatedSuite(t *testing.T) {
 	testneeds.Root(t)
 	sandboxtest.Run(t, sandboxtest.Kind{
 		New: func(t *testing.T) *sandboxtest.Harness {
-			return newAnnotated(t, map[string]string{podspec.AnnotationIsolation: "process"})
+			return newAnnotated(t, map[string]string{podspec.AnnotationIsolation: "process"}, 0)
 		},
 		Lacks: []sandboxtest.Ability{sandboxtest.Pausing, sandboxtest.LateFailure},
 	})
@@ -53,10 +63,11 @@ func TestIsolatedSuite(t *testing.T) {
 
 var cases atomic.Int32
 
-func newHarness(t *testing.T) *sandboxtest.Harness { return newAnnotated(t, nil) }
+func newHarness(t *testing.T) *sandboxtest.Harness { return newAnnotated(t, nil, 0) }
 
-// newAnnotated is a node of which every container has these annotations.
-func newAnnotated(t *testing.T, annotations map[string]string) *sandboxtest.Harness {
+// newAnnotated is a node of which every container has these annotations, with a number
+// of prepared wasm-tasks.
+func newAnnotated(t *testing.T, annotations map[string]string, prepared int) *sandboxtest.Harness {
 	root, err := os.MkdirTemp("/tmp", "wk")
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +92,7 @@ func newAnnotated(t *testing.T, annotations map[string]string) *sandboxtest.Harn
 	return &sandboxtest.Harness{
 		Root: root,
 		NewSandboxer: func(t testing.TB) (sandbox.Sandboxer, func()) {
-			return newSandboxer(t, r, sockets, state)
+			return newSandboxer(t, r, sockets, state, prepared)
 		},
 		Config: func(_ testing.TB, id string) (*cri.PodSandboxConfig, string) {
 			return &cri.PodSandboxConfig{
@@ -120,7 +131,7 @@ func process(p sandboxtest.Program) *specs.Process {
 	return &specs.Process{Args: append([]string{module}, p.Args...), Terminal: p.Terminal, Cwd: "/"}
 }
 
-func newSandboxer(t testing.TB, r *records, sockets, state string) (*wasmsandboxer.Sandboxer, func()) {
+func newSandboxer(t testing.TB, r *records, sockets, state string, prepared int) (*wasmsandboxer.Sandboxer, func()) {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()
@@ -138,7 +149,7 @@ func newSandboxer(t testing.TB, r *records, sockets, state string) (*wasmsandbox
 		Node: &host.Node{
 			Containers: r, Engines: registry, Cache: cache, Events: &forwarded, ContainerdState: state,
 		},
-		Binary: built.task, Sockets: sockets, IDs: ids, LogLevel: "debug",
+		Binary: built.task, Sockets: sockets, IDs: ids, LogLevel: "debug", Prepared: prepared,
 	})
 	must(err)
 	return s, func() {

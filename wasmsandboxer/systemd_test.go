@@ -155,7 +155,7 @@ func testPodBelowSlice(t *testing.T) {
 	defer cancel()
 	r := &records{}
 	state := filepath.Join(h.Root, "t", "state")
-	s, closeKind := newSandboxer(t, r, filepath.Join(h.Root, "k"), state)
+	s, closeKind := newSandboxer(t, r, filepath.Join(h.Root, "k"), state, 0)
 	var saved json.RawMessage
 	request := &sandbox.Request{
 		ID: "pod", Namespace: "k8s.io", Dir: filepath.Join(h.Root, "p"),
@@ -194,7 +194,7 @@ func testPodBelowSlice(t *testing.T) {
 
 	// The next daemon finds it in its scope.
 	closeKind()
-	s, closeKind = newSandboxer(t, r, filepath.Join(h.Root, "k"), state)
+	s, closeKind = newSandboxer(t, r, filepath.Join(h.Root, "k"), state, 0)
 	defer closeKind()
 	if p, err = s.Recover(ctx, request, saved); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 	"github.com/containerd/ttrpc"
 
 	"blazar/cmd/internal/builtin"
+	"blazar/engines"
 	"blazar/internal/confine/boot"
 	"blazar/sandbox/task"
 	"blazar/wasmsandboxer/hostapi"
@@ -57,9 +59,10 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	hello, err := hostapi.ReceiveHello(daemon)
+	registry := builtin.Engines()
+	hello, err := awaitPod(daemon, registry)
 	if errors.Is(err, io.EOF) {
-		return nil // the daemon died before it could record this process
+		return nil // the daemon died before it could record this process, or had no pod for it
 	}
 	if err != nil {
 		return err
@@ -75,17 +78,35 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	return serve(daemon, tasks, daemons, hello)
+	return serve(daemon, tasks, daemons, registry, hello)
+}
+
+// awaitPod waits until the daemon says which pod this is. A wasm-task that is started
+// before there is one does meanwhile what every pod needs.
+func awaitPod(daemon *net.UnixConn, registry *engines.Registry) (hostapi.Hello, error) {
+	first, err := hostapi.ReceiveFirst(daemon)
+	if err != nil || first.Hello != nil {
+		return *cmp.Or(first.Hello, &hostapi.Hello{}), err
+	}
+	if engine := first.Standby.Engine; engine != "" {
+		if _, err := registry.Open(context.Background(), engine); err != nil {
+			return hostapi.Hello{}, err
+		}
+	}
+	if err := hostapi.SendReady(daemon); err != nil {
+		return hostapi.Hello{}, err
+	}
+	return hostapi.ReceiveHello(daemon)
 }
 
 // serve never returns unless something is wrong: the pod ends by SIGKILL. A worker
 // ends with its connection, also when the pod or its daemon are gone.
-func serve(daemon *net.UnixConn, tasks net.Listener, daemons *net.UnixListener, hello hostapi.Hello) error {
+func serve(daemon *net.UnixConn, tasks net.Listener, daemons *net.UnixListener, registry *engines.Registry, hello hostapi.Hello) error {
 	ctx := context.Background()
 	client := hostapi.NewClient()
 	go client.Attach(daemon)
 	go client.Accept(ctx, daemons)
-	rt := wasmtask.New(client, builtin.Engines(), hello)
+	rt := wasmtask.New(client, registry, hello)
 	t, err := ttrpc.NewServer()
 	if err != nil {
 		return err

@@ -50,6 +50,8 @@ type State struct {
 type backend interface {
 	// dirs are the group's directories, one per hierarchy.
 	dirs() []string
+	// controllers are what /proc/PID/cgroup calls the hierarchies; none on v2.
+	controllers() []string
 	// create makes them and what is missing above, and sets limits.
 	create(r *specs.LinuxResources) error
 	update(r *specs.LinuxResources) error

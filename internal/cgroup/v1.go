@@ -72,6 +72,14 @@ func (g *v1) dirs() []string {
 	return out
 }
 
+func (g *v1) controllers() []string {
+	out := make([]string, len(g.subsystems))
+	for i, s := range g.subsystems {
+		out[i] = string(s.Name())
+	}
+	return out
+}
+
 func (g *v1) dir(name cgroup1.Name) (string, bool) {
 	for _, s := range g.subsystems {
 		if s.Name() == name {

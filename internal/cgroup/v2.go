@@ -27,6 +27,8 @@ var wanted2 = []string{"cpu", "cpuset", "memory", "pids", "io"}
 func (g *v2) dir() string    { return filepath.Join(g.root, g.path) }
 func (g *v2) dirs() []string { return []string{g.dir()} }
 
+func (g *v2) controllers() []string { return nil }
+
 func (g *v2) missing() []string {
 	have := fields(filepath.Join(g.dir(), "cgroup.controllers"))
 	return slices.DeleteFunc(slices.Clone(wanted2), func(c string) bool { return slices.Contains(have, c) })

@@ -1,5 +1,5 @@
 // Package netns opens network namespaces that others made and does things inside
-// of them. It never creates or deletes one: a pod's belongs to CRI's CNI.
+// of them. A pod's belongs to CRI's CNI and is never made or deleted here.
 package netns
 
 import (

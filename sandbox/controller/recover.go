@@ -47,7 +47,13 @@ func (s *Service) Recover(ctx context.Context) error {
 			return nil
 		})
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if k, ok := s.sandboxer.(sandbox.Recovered); ok {
+		return guard(ctx, "recovered", func() error { k.Recovered(ctx); return nil })
+	}
+	return nil
 }
 
 // recover makes one sandbox again.

@@ -68,6 +68,9 @@ type Pod struct {
 	// WasmEdge says that its wasm-task was started with libwasmedge.
 	WasmEdge bool
 	Config   *runtime.PodSandboxConfig
+	// Settled waits until the pod's process is wholly the pod's, before which no guest may
+	// run; nil if it is from the start.
+	Settled func(ctx context.Context) error
 	// Workers runs containers in processes of their own; nil if there are none to be.
 	Workers Workers
 	// MemoryOverhead is what the cgroup of a worker gets beyond the container's memory
@@ -145,7 +148,7 @@ func (s *Service) Handle(ctx context.Context, method string, body []byte) (any, 
 		if err := hostapi.Decode(body, &q); err != nil {
 			return nil, nil, err
 		}
-		return s.prepare(ctx, &q)
+		return s.settled(ctx, func() (any, []*os.File, error) { return s.prepare(ctx, &q) })
 	case hostapi.MethodExec:
 		var q hostapi.ExecRequest
 		if err := hostapi.Decode(body, &q); err != nil {

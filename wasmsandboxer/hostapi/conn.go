@@ -188,29 +188,3 @@ func Decode(body []byte, v any) error {
 	}
 	return decode(body, v, true)
 }
-
-// methodHello marks the one packet that the daemon sends unasked.
-const methodHello = "hello"
-
-// SendHello is the daemon's first act on the connection a wasm-task is born with.
-func SendHello(c *net.UnixConn, h Hello) error {
-	b, err := json.Marshal(h)
-	if err != nil {
-		return err
-	}
-	return newConn(c, true).write(&packet{Method: methodHello, Body: b}, nil)
-}
-
-// ReceiveHello is the wasm-task's; io.EOF when the daemon died before it came.
-func ReceiveHello(c *net.UnixConn) (Hello, error) {
-	var h Hello
-	p, files, err := newConn(c, false).read()
-	if err != nil {
-		return h, err
-	}
-	closeAll(files)
-	if p.Method != methodHello {
-		return h, protocolError("first packet is %q, not %q", p.Method, methodHello)
-	}
-	return h, decode(p.Body, &h, false)
-}

@@ -12,6 +12,7 @@ const (
 	AnnotationEngine    = "blazar/engine"
 	AnnotationListen    = "blazar/listen"
 	AnnotationIsolation = "blazar/isolation"
+	AnnotationPrepared  = "blazar/prepared"
 	AnnotationFirstTier = "blazar/first-tier"
 )
 
