@@ -136,8 +136,8 @@ stop: ## take down what `make run KEEP=1` left up
 # Without root this says what it cannot run, and fails; UNIT_ONLY=1 says that this is
 # known, and has tests that need root skipped.
 .PHONY: test
-test: ## everything: unit tests with -race, contract suites, lint, integration (root)
-	@UNIT_ONLY="$(UNIT_ONLY)" tools/test $(if $(filter 1,$(UNIT_ONLY)),unit lint,unit lint integration)
+test: ## everything: unit tests with -race, contract suites, lint, integration, critest (root)
+	@UNIT_ONLY="$(UNIT_ONLY)" tools/test $(if $(filter 1,$(UNIT_ONLY)),unit lint,unit lint integration critest)
 
 .PHONY: unit
 unit: ## unit tests and contract suites only

@@ -82,6 +82,13 @@ func TestExec(t *testing.T) {
 			t.Fatal("crictl exec succeeded")
 		}
 		contains(t, err.Error(), "timeout")
+		// Not only its caller is rid of it.
+		pid := podPid(t, p)
+		eventually(t, "the pod's process has nothing to do", func() bool {
+			before := ticks(t, pid)
+			time.Sleep(200 * time.Millisecond)
+			return ticks(t, pid) < before+5
+		})
 	})
 	t.Run("input", func(t *testing.T) {
 		cmd := theNode.CrictlCommand(t.Context(), "exec", "-i", k.ID, "/app.wasm", "lines")

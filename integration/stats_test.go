@@ -2,7 +2,10 @@ package integration
 
 import (
 	"encoding/json"
+	"fmt"
+	"os"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -87,4 +90,24 @@ func TestStats(t *testing.T) {
 	if memory := whole.Memory.WorkingSetBytes.uint(t); memory < 1<<20 || memory > 512<<20 {
 		t.Errorf("the pod uses %d bytes of memory", memory)
 	}
+}
+
+// ticks is the processor time of a process, in hundredths of a second: fields 14 and 15
+// of proc_pid_stat(5).
+func ticks(t *testing.T, pid int) uint64 {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	var sum uint64
+	for _, field := range strings.Fields(rest)[11:13] {
+		n, err := strconv.ParseUint(field, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += n
+	}
+	return sum
 }

@@ -74,3 +74,36 @@ func TestJudge(t *testing.T) {
 		t.Error("nothing has passed, and all is well")
 	}
 }
+
+// Of each spec that round counts which ran it.
+func TestMerge(t *testing.T) {
+	first := []spec{{LeafNodeText: "a", State: "passed"}, {LeafNodeText: "b", State: "skipped"}, {LeafNodeText: "c", State: "skipped"}}
+	first[2].Failure.Message = "no such thing here"
+	second := []spec{{LeafNodeText: "a", State: "skipped"}, {LeafNodeText: "b", State: "failed"}, {LeafNodeText: "c", State: "skipped"}}
+	all := merge(merge(nil, first), second)
+	if len(all) != 3 || all[0].State != "passed" || all[1].State != "failed" || all[2].Failure.Message == "" {
+		t.Errorf("%v", all)
+	}
+}
+
+func TestRounds(t *testing.T) {
+	skips, err := readSkips("testdata/skip.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := rounds(options{handler: "blazar-runc"}, skips); len(r) != 1 || len(r[0].skip) != 2 || len(r[0].focus) != 0 {
+		t.Errorf("%v", r)
+	}
+	if r := rounds(options{handler: "runc", skipped: true}, skips); len(r) != 1 || len(r[0].skip) != 0 || len(r[0].focus) != 2 {
+		t.Errorf("%v", r)
+	}
+	r := rounds(options{handler: "blazar-wasm"}, skips)
+	if len(r) != 1+len(webSpecs) || len(r[0].skip) != 2+len(webSpecs) {
+		t.Errorf("%v", r)
+	}
+	for _, web := range r[1:] {
+		if len(web.skip) != 2 || len(web.focus) != 1 {
+			t.Errorf("%v", web)
+		}
+	}
+}

@@ -5,18 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
-	"blazar/internal/linuximage"
 	"blazar/internal/node"
 )
-
-// longest bounds the whole run.
-const longest = 25 * time.Minute
 
 // run starts a node, runs critest on it, and takes it down.
 func run(ctx context.Context, o options) (err error) {
@@ -37,104 +31,74 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer removeDefaultCgroups(defaultCgroups())
-	tars, registries := filepath.Join(root, ".cache", "images"), filepath.Join(tmp, "registries")
-	if err := serveImages(ctx, tars, registries); err != nil {
-		return err
-	}
-	n, err := node.Start(ctx, node.Config{
+	c := node.Config{
 		Bin:        filepath.Join(root, "bin"),
 		Tools:      filepath.Join(root, ".cache", "bin"),
-		Kinds:      kinds(o.handler),
+		Kinds:      []string{node.Runc},
 		LinuxOnly:  o.handler == node.Handler,
-		Registries: registries,
+		Registries: filepath.Join(tmp, "registries"),
 		PortMap:    true,
-	})
+	}
+	tars := filepath.Join(root, ".cache", "images")
+	if isWasm(o.handler) {
+		tars, c.Kinds = tmp, []string{node.Wasm}
+		if err := wasmImages(ctx, root, tmp); err != nil {
+			return err
+		}
+		if c.Runtimes, err = webRuntimes(ctx, root, tmp); err != nil {
+			return err
+		}
+	}
+	if err := serveImages(ctx, tars, c.Registries); err != nil {
+		return err
+	}
+	n, err := node.Start(ctx, c)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, finish(ctx, n, o)) }()
+	defer func() { err = errors.Join(err, finish(ctx, n)) }()
 	for _, tar := range []string{"linux-busybox", "linux-nginx"} {
 		if err := n.ImportImage(ctx, filepath.Join(tars, tar+".tar")); err != nil {
 			return err
 		}
 	}
-	started := time.Now()
-	runErr := critest(ctx, n, o, skips, root, tmp)
-	specs, err := readReport(filepath.Join(tmp, "report.json"))
-	if err != nil {
-		return errors.Join(runErr, err)
-	}
-	if o.report != "" {
-		if err := writeReport(o.report, specs); err != nil {
-			return err
-		}
-	}
-	if o.focus != "" || o.skipped {
-		return runErr
-	}
-	fmt.Printf("\n%s, %s:\n", o.handler, time.Since(started).Round(time.Second))
-	return errors.Join(runErr, judge(os.Stdout, specs, skips))
+	return runSpecs(ctx, &suite{node: n, root: root, tmp: tmp, procs: o.procs}, o, skips)
 }
 
-// kinds are those that the node must serve for a handler.
-func kinds(handler string) []string {
-	if handler == node.RuncHandler {
-		return []string{node.Runc}
+// runSpecs runs the specs in as many rounds as it takes, and judges them.
+func runSpecs(ctx context.Context, s *suite, o options, skips []skip) error {
+	started := time.Now()
+	var errs []error
+	var specs []spec
+	for _, r := range rounds(o, skips) {
+		done, err := s.run(ctx, r)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("handler %s: %w", r.handler, err))
+		}
+		specs = merge(specs, done)
 	}
-	return []string{node.Wasm}
+	if o.report != "" {
+		errs = append(errs, writeReport(o.report, specs))
+	}
+	if o.focus == "" && !o.skipped {
+		fmt.Printf("\n%s, %s:\n", o.handler, time.Since(started).Round(time.Second))
+		errs = append(errs, judge(os.Stdout, specs, skips))
+	}
+	return errors.Join(errs...)
 }
+
+func isWasm(handler string) bool { return handler != node.RuncHandler && handler != node.Handler }
 
 // skipList is the file of what a handler's pods are not asked for.
 func skipList(handler string) string {
-	if handler == node.RuncHandler || handler == node.Handler {
-		return "skip.txt"
+	if isWasm(handler) {
+		return "skip-wasm.txt"
 	}
-	return "skip-wasm.txt"
-}
-
-// critest runs it; what it prints, its own summary at the end, goes to standard output.
-func critest(ctx context.Context, n *node.Node, o options, skips []skip, root, tmp string) error {
-	ctx, cancel := context.WithTimeout(ctx, longest)
-	defer cancel()
-	images := filepath.Join(tmp, "images.yaml")
-	yaml := fmt.Sprintf("defaultTestContainerImage: %s\nwebServerTestImage: %s\n", linuximage.Busybox, linuximage.Nginx)
-	if err := os.WriteFile(images, []byte(yaml), 0o644); err != nil {
-		return err
-	}
-	tools := filepath.Join(root, ".cache", "bin")
-	suite := filepath.Join(tmp, "critest.test") // ginkgo goes by the end of the name
-	if err := os.Symlink(filepath.Join(tools, "critest"), suite); err != nil {
-		return err
-	}
-	args := []string{"run", "--procs", fmt.Sprint(o.procs), "--no-color", "--succinct",
-		"--timeout", longest.String(), "--json-report", "report.json", "--output-dir", tmp}
-	for _, k := range skips {
-		if o.skipped {
-			args = append(args, "--focus", k.re.String())
-		} else {
-			args = append(args, "--skip", k.re.String())
-		}
-	}
-	if o.focus != "" {
-		args = append(args, "--focus", o.focus)
-	}
-	args = append(args, suite, "--",
-		"--runtime-endpoint", "unix://"+n.Containerd(), "--runtime-handler", o.handler,
-		"--test-images-file", images, "--config", filepath.Join(n.Dir, "crictl.yaml"))
-	cmd := exec.CommandContext(ctx, filepath.Join(tools, "ginkgo"), args...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.Dir = tmp
-	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("ginkgo: %w", err)
-	}
-	return nil
+	return "skip.txt"
 }
 
 // finish looks for what the specs left behind and stops the node.
-func finish(ctx context.Context, n *node.Node, o options) error {
+func finish(ctx context.Context, n *node.Node) error {
 	ctx = context.WithoutCancel(ctx)
 	var errs []error
 	if err := n.RemovePods(ctx); err != nil {
