@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -175,7 +176,13 @@ func (n *Node) prepare() (err error) {
 }
 
 // programs are Blazar's.
-var programs = []string{"blazar", "wasm-task", "containerd-shim-blazar-v1"}
+func (c *Config) programs() []string {
+	all := []string{"blazar", "wasm-task", "containerd-shim-blazar-v1"}
+	if slices.Contains(c.Kinds, Runc) {
+		all = append(all, "pod-reaper")
+	}
+	return all
+}
 
 // copyPrograms takes Blazar's programs into the node: a restart within a test must
 // not meet what somebody has built meanwhile.
@@ -183,7 +190,7 @@ func (n *Node) copyPrograms() error {
 	if err := os.Mkdir(n.path("bin"), 0o755); err != nil {
 		return err
 	}
-	for _, name := range programs {
+	for _, name := range n.state.Config.programs() {
 		b, err := os.ReadFile(filepath.Join(n.state.Config.Bin, name))
 		if err != nil {
 			return err
@@ -220,7 +227,7 @@ func (n *Node) save() error {
 func (c *Config) check() error {
 	for dir, names := range map[string][]string{
 		c.Tools: {"containerd", "ctr", "crictl", "runc", "containerd-shim-runc-v2", "linux-pause", "linux-hello"},
-		c.Bin:   programs,
+		c.Bin:   c.programs(),
 	} {
 		if c.LinuxOnly && dir == c.Bin {
 			continue
