@@ -42,6 +42,7 @@ func serveCommand() *cli.Command {
 			&cli.StringFlag{Name: "wasmedge", Usage: "libwasmedge: its path, or a directory that it was unpacked into"},
 			&cli.StringFlag{Name: "confinement", Usage: "strict or best-effort"},
 			&cli.StringFlag{Name: "pod-reaper", Usage: "path of the pod-reaper program"},
+			&cli.IntFlag{Name: "prepared", Usage: "wasm-tasks that are started before there are pods for them"},
 			&cli.StringFlag{Name: "log-level", Usage: "trace, debug, info, warn or error"},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
@@ -64,6 +65,9 @@ func serveConfig(c *cli.Command) (config.Config, error) {
 	}
 	if c.IsSet("kinds") {
 		cfg.Kinds = c.StringSlice("kinds")
+	}
+	if c.IsSet("prepared") {
+		cfg.Wasm.Prepared = c.Int("prepared")
 	}
 	for name, field := range map[string]*string{
 		"state": &cfg.State, "root": &cfg.Root, "containerd": &cfg.Containerd.Address,

@@ -64,6 +64,7 @@ func wasmKind(cfg config.Config) (_ sandbox.Sandboxer, closeAll func() error, er
 		},
 		Binary: cfg.Wasm.Task, WasmEdge: wasmedgePlace(cfg), Sockets: filepath.Join(cfg.State, "s"), IDs: ids,
 		CgroupParent: cfg.Wasm.CgroupParent, MemoryOverhead: cfg.Wasm.MemoryOverhead, LogLevel: cfg.LogLevel,
+		Prepared: cfg.Wasm.Prepared,
 	})
 	if err != nil {
 		return nil, nil, err

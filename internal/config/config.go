@@ -57,6 +57,9 @@ type Wasm struct {
 	// WasmEdge says where libwasmedge is: its path, or a directory with it, everything
 	// that it needs and its own loader. Empty means where the host's loader finds it.
 	WasmEdge string `toml:"wasmedge"`
+	// Prepared is how many wasm-tasks are started before there are pods for them; 0 for
+	// none.
+	Prepared int `toml:"prepared"`
 	// Precompile are the engines that images are compiled for as soon as they appear:
 	// names, or "default" for the engine of pods that choose none. Empty: none.
 	Precompile []string `toml:"precompile"`
@@ -122,6 +125,9 @@ const (
 	Allow      = "allow"
 	Refuse     = "refuse"
 )
+
+// maxPrepared bounds Wasm.Prepared: each costs the memory of an idle pod.
+const maxPrepared = 1000
 
 // maxFile bounds the file.
 const maxFile = 1 << 20
@@ -223,6 +229,9 @@ func (c *Config) Check() error {
 	}
 	if b := c.Runc.Binary; b == "" || strings.Contains(b, "/") && !filepath.IsAbs(b) {
 		bad("runc.binary", "%q is neither an absolute path nor a name to look for in PATH", b)
+	}
+	if n := c.Wasm.Prepared; n < 0 || n > maxPrepared {
+		bad("wasm.prepared", "%d is not between 0 and %d", n, maxPrepared)
 	}
 	if c.Wasm.MemoryOverhead < 0 || c.Wasm.CompileMemory < 0 || c.Wasm.CompileSeconds < 0 {
 		bad("wasm", "memory_overhead, compile_memory and compile_seconds cannot be negative")

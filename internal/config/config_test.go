@@ -66,6 +66,7 @@ func TestCheckNamesTheKey(t *testing.T) {
 		"state":                 func(c *Config) { c.State = "relative" },
 		"containerd.address":    func(c *Config) { c.Containerd.Address = "" },
 		"wasm.first_tier":       func(c *Config) { c.Wasm.FirstTier = "winch" },
+		"wasm.prepared":         func(c *Config) { c.Wasm.Prepared = -1 },
 		"wasm.confinement":      func(c *Config) { c.Wasm.Confinement = "none" },
 		"wasm.unmapped_volumes": func(c *Config) { c.Wasm.UnmappedVolumes = "" },
 		"wasm.task":             func(c *Config) { c.Wasm.Task = "wasm-task" },
