@@ -135,7 +135,12 @@ func TestIsolatedContainers(t *testing.T) {
 			}
 		}
 	}
-	// Each sees the files of its own container only.
+	// Each sees the files of its own container only, which an exec needs in any case.
+	for name, k := range containers {
+		if out, err := k.exec(t, "/raw.wasm", "hello"); err != nil {
+			t.Errorf("exec in %s: %v: %s", name, err, out)
+		}
+	}
 	for pid, names := range map[int][]string{main: {"c", "d"}, a: {"a"}, b: {"b"}} {
 		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/root/c", pid))
 		if err != nil {

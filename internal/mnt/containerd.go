@@ -49,6 +49,20 @@ func FromContainerd(mounts []Mount, m *IDMap, a Attr, scratch string) (*Detached
 		mount.Type, errdefs.ErrNotImplemented)
 }
 
+// Directories are those that a mount for FromContainerd is made of, as its options
+// name them: of a bind it is the upper one. An error if FromContainerd would refuse it.
+func Directories(m Mount) (Layers, error) {
+	var a Attr
+	rest := a.parse(m.Options)
+	switch m.Type {
+	case "overlay":
+		return layers(rest)
+	case "bind", "rbind":
+		return Layers{Upper: m.Source}, nil
+	}
+	return Layers{}, fmt.Errorf("root file system of type %q: %w", m.Type, errdefs.ErrNotImplemented)
+}
+
 // parse takes the options of every mount, mount(8), and returns the others.
 func (a *Attr) parse(options []string) (rest []string) {
 	for _, o := range options {

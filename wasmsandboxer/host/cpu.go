@@ -52,9 +52,13 @@ func (s *Service) threads(id string) (*cgroup.Threads, error) {
 // group of their own, the files of which go into b. A container that never had any
 // limits gets no group, which would cost its start time for nothing. Where the host
 // cannot, the pod's limits hold alone. The text says how they hold, empty without
-// limits; ok is false where it is the pod's alone.
-func (s *Service) limitCPU(b *bundle, rec *Container) (text string, ok bool, err error) {
+// limits; ok is false where it is the pod's alone. fresh says that the container was
+// not there before, so that it has no group yet.
+func (s *Service) limitCPU(b *bundle, rec *Container, fresh bool) (text string, ok bool, err error) {
 	want := cpuLimits(rec)
+	if fresh && !some(want) {
+		return "", true, nil
+	}
 	t, err := s.threads(rec.ID)
 	if err == nil && !some(want) {
 		files, ferr := t.Files()
@@ -133,6 +137,7 @@ func (s *Service) update(ctx context.Context, q *hostapi.UpdateRequest) (_ any, 
 		return nil, nil, fmt.Errorf("CPU limits %+v: containerd's record of the container says %+v (change the record first, as CRI does): %w",
 			q.CPU, is, errdefs.ErrFailedPrecondition)
 	}
+	c.unlimited = false
 	b := &bundle{}
 	defer func() {
 		if err != nil {
@@ -142,7 +147,7 @@ func (s *Service) update(ctx context.Context, q *hostapi.UpdateRequest) (_ any, 
 	if err := s.limitWorker(ctx, rec); err != nil {
 		return nil, nil, err
 	}
-	text, ok, err := s.limitCPU(b, rec)
+	text, ok, err := s.limitCPU(b, rec, false)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -204,9 +209,10 @@ func (s *Service) limitAgain(ctx context.Context, id string) error {
 		}
 		return err
 	}
+	c.unlimited = false
 	b := &bundle{}
 	defer b.close()
-	text, _, err := s.limitCPU(b, rec)
+	text, _, err := s.limitCPU(b, rec, false)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,9 @@
 package host
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +23,7 @@ import (
 	ociwasm "blazar/oci-wasm"
 	"blazar/wasmsandboxer/artifact"
 	"blazar/wasmsandboxer/hostapi"
+	"blazar/wasmsandboxer/podspec"
 )
 
 // wanted is what a module is looked for with.
@@ -33,20 +36,24 @@ type wanted struct {
 // module is what findModule found.
 type module struct {
 	hostapi.Module
+	knownModule
 	// cached says that it had been compiled before, firstTier that this is baseline
 	// code, and why.
 	cached    bool
 	firstTier string
 }
 
-// findModule finds the module that a command names, compiles it unless that was
-// done before, and makes the artifact appear in the pod.
-func (s *Service) findModule(ctx context.Context, rec *Container, files *files, w wanted) (*module, error) {
+// search is where a module is to be found, and who shall run it.
+type search struct {
+	wanted
+	src    ociwasm.Source
+	choice podspec.Choice
+	engine engines.Engine
+}
+
+// search reads what the command names in an image.
+func (s *Service) search(ctx context.Context, rec *Container, image *ociwasm.Image, w wanted) (*search, error) {
 	choice, engine, err := s.engine(ctx, rec)
-	if err != nil {
-		return nil, err
-	}
-	image, err := s.image(ctx, rec)
 	if err != nil {
 		return nil, err
 	}
@@ -54,11 +61,38 @@ func (s *Service) findModule(ctx context.Context, rec *Container, files *files, 
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.openModule(ctx, rec, files, image, src, w.cwd, w.env, artifact.Abilities(engine.Info()))
+	return &search{w, src, choice, engine}, nil
+}
+
+// key is what can make a difference to what is found in the same files.
+func (q *search) key() moduleKey {
+	i := q.engine.Info()
+	words := append([]string{i.Name, i.Version}, q.src.Candidates(q.cwd, q.env)...)
+	if q.src.Layer != nil {
+		words = append(words, string(q.src.Layer.Digest))
+	}
+	return sha256.Sum256([]byte(strings.Join(words, "\x00")))
+}
+
+// module is what was found, mounted at path.
+func (q *search) module(made *compiledModule, k knownModule, path string) *module {
+	return &module{
+		knownModule: k, cached: made.Hit, firstTier: made.firstTier,
+		Module: hostapi.Module{
+			Engine: made.by.Name, Artifact: path, Entry: cmp.Or(q.src.Export, engines.DefaultEntry),
+			Name: k.name, Digest: k.digest.String(), Reason: q.choice.Reason, Version: made.by.Version,
+		},
+	}
+}
+
+// findModule finds the module in the files, compiles it unless that was done before,
+// and makes the artifact appear in the pod.
+func (s *Service) findModule(ctx context.Context, rec *Container, files *files, q *search) (*module, error) {
+	m, err := s.openModule(ctx, rec, files, q.src, q.cwd, q.env, artifact.Abilities(q.engine.Info()))
 	if err != nil {
 		return nil, err
 	}
-	made, err := s.compiled(ctx, s.choices(rec), engine, m, w.exec)
+	made, err := s.compiled(ctx, s.choices(rec), q.engine, m, q.exec)
 	if err != nil {
 		return nil, err
 	}
@@ -66,14 +100,7 @@ func (s *Service) findModule(ctx context.Context, rec *Container, files *files, 
 	if err != nil {
 		return nil, err
 	}
-	entry := src.Export
-	if entry == "" {
-		entry = engines.DefaultEntry
-	}
-	return &module{cached: made.Hit, firstTier: made.firstTier, Module: hostapi.Module{
-		Engine: made.by.Name, Artifact: path, Entry: entry, Name: m.name, Digest: m.digest.String(), Reason: choice.Reason,
-		Version: made.by.Version,
-	}}, nil
+	return q.module(made, knownModule{m.name, m.digest}, path), nil
 }
 
 // found is a module's bytes before they are compiled.
@@ -86,7 +113,7 @@ type found struct {
 }
 
 // openModule opens the module and checks that the engine can run it.
-func (s *Service) openModule(ctx context.Context, rec *Container, files *files, image *ociwasm.Image, src ociwasm.Source, cwd string, env []string, a ociwasm.Abilities) (*found, error) {
+func (s *Service) openModule(ctx context.Context, rec *Container, files *files, src ociwasm.Source, cwd string, env []string, a ociwasm.Abilities) (*found, error) {
 	if src.Layer != nil {
 		p := s.node.Containers.Content(s.pod.Namespace)
 		if err := ociwasm.CheckLayer(ctx, p, *src.Layer, a); err != nil {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -28,6 +29,31 @@ type plannedMount struct {
 	mode                 uint32
 	plain                bool // needs no idmap: made by the daemon for the pod
 	err                  error
+
+	made *mnt.Detached // once it was made, until it is attached
+	note string        // what is weaker than it should be
+	// pinned counts it, if it was made long before it is attached.
+	pinned *atomic.Int64
+}
+
+// close lets go of a mount that was made. Idempotent.
+func (m *plannedMount) close() {
+	if m.made != nil {
+		_ = m.made.Close() // attached, or not wanted
+		m.made = nil
+	}
+	if m.pinned != nil {
+		m.pinned.Add(-1)
+		m.pinned = nil
+	}
+}
+
+// makeMount makes the mount, unless that was done.
+func (s *Service) makeMount(m *plannedMount, idmap *mnt.IDMap) (err error) {
+	if m.made == nil {
+		m.made, m.note, err = s.build(m, idmap)
+	}
+	return err
 }
 
 // meaningless are file systems that tell a Linux process about its kernel; a wasm

@@ -8,8 +8,11 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/containerd/log"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"blazar/internal/netns"
+	ociwasm "blazar/oci-wasm"
 	"blazar/wasmsandboxer/hostapi"
 )
 
@@ -27,14 +30,19 @@ func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any
 		s.drop(q.Container, c)
 		return nil, nil, err
 	}
-	if err := s.clear(ctx, q.Container); err != nil { // of an earlier try
+	fresh := c.record == nil && unix.Access(s.containerDir(q.Container), unix.F_OK) != nil
+	if !fresh { // an earlier try
+		if err := s.clear(ctx, q.Container, c); err != nil {
+			return nil, nil, err
+		}
+	} else if err := s.removeWorker(ctx, q.Container); err != nil {
 		return nil, nil, err
 	}
 	b := &bundle{}
 	defer func() {
 		if err != nil {
 			b.close()
-			if cerr := s.clear(ctx, q.Container); cerr != nil {
+			if cerr := s.clear(ctx, q.Container, c); cerr != nil {
 				log.G(ctx).WithError(cerr).Warn("what a container had that failed stays until the pod is removed")
 			}
 			s.drop(q.Container, c)
@@ -52,16 +60,12 @@ func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any
 		c.record = rec
 		return reply, b.files, nil
 	}
-	files, err := s.mountFiles(ctx, rec)
+	files, module, err := s.furnish(ctx, c, rec, q.Later)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer files.close()
 	p := rec.Spec.Process
-	module, err := s.findModule(ctx, rec, files, wanted{command: p.Args[0], cwd: p.Cwd, env: p.Env})
-	if err != nil {
-		return nil, nil, err
-	}
 	if err := s.listen(b, rec); err != nil {
 		return nil, nil, err
 	}
@@ -74,10 +78,11 @@ func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any
 		b.add(hostapi.RoleMessage, files.message)
 		files.message = nil
 	}
-	cpu, ok, err := s.limitCPU(b, rec)
+	cpu, ok, err := s.limitCPU(b, rec, fresh)
 	if err != nil {
 		return nil, nil, err
 	}
+	c.unlimited = fresh && !some(cpuLimits(rec))
 	notes := files.notes
 	if !ok {
 		notes = append(notes, cpu)
@@ -90,9 +95,63 @@ func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any
 	}
 	return &hostapi.PrepareReply{
 		Roles: b.roles, Module: module.Module, Args: p.Args, Env: environment(p.Env, p.Cwd),
-		Rootfs: rootfsInTask(q.Container), Preopens: files.preopens,
+		Rootfs: rootfsInTask(q.Container), Preopens: files.preopens, Later: files.root == nil,
 		MemoryLimit: memoryLimit(rec), Notes: notes,
 	}, b.files, nil
+}
+
+// furnish makes the container's files, or puts that off if it may, and finds its
+// module.
+func (s *Service) furnish(ctx context.Context, c *container, rec *Container, later bool) (f *files, m *module, err error) {
+	plan, image, err := s.look(ctx, rec)
+	if err != nil {
+		return nil, nil, err
+	}
+	p := rec.Spec.Process
+	search, err := s.search(ctx, rec, image, wanted{command: p.Args[0], cwd: p.Cwd, env: p.Env})
+	if err != nil {
+		return nil, nil, err
+	}
+	root, same := plan.key()
+	defer func() {
+		if c.later == nil {
+			plan.close()
+		}
+	}()
+	if later && same {
+		f, m, err := s.furnishLater(plan, root, search)
+		if f != nil {
+			c.later = plan
+		}
+		if f != nil || err != nil {
+			return f, m, err
+		}
+	}
+	if f, err = s.mountFiles(plan); err != nil {
+		return nil, nil, err
+	}
+	if m, err = s.findModule(ctx, rec, f, search); err != nil {
+		f.close()
+		return nil, nil, err
+	}
+	if same && f.mapped {
+		s.node.roots.put(root, search.key(), m.knownModule)
+	}
+	return f, m, nil
+}
+
+// look asks containerd what the container is made of, all at once.
+func (s *Service) look(ctx context.Context, rec *Container) (plan *planned, image *ociwasm.Image, err error) {
+	var group errgroup.Group
+	group.Go(func() (err error) {
+		image, err = s.image(ctx, rec)
+		return err
+	})
+	plan, err = s.planFiles(ctx, rec)
+	if ierr := group.Wait(); err == nil {
+		err = ierr
+	}
+	return plan, image, err
 }
 
 // exec finds another module in the files of a prepared container.
@@ -110,6 +169,9 @@ func (s *Service) exec(ctx context.Context, q *hostapi.ExecRequest) (_ any, _ []
 		}
 		c.record = rec
 	}
+	if err := s.appear(ctx, q.Container, c); err != nil {
+		return nil, nil, err
+	}
 	files, err := s.openFiles(q.Container)
 	if err != nil {
 		return nil, nil, err
@@ -122,7 +184,15 @@ func (s *Service) exec(ctx context.Context, q *hostapi.ExecRequest) (_ any, _ []
 			b.close()
 		}
 	}()
-	module, err := s.findModule(ctx, c.record, files, wanted{command: q.Command, cwd: q.Cwd, env: []string{"PATH=" + q.SearchPath}, exec: true})
+	image, err := s.image(ctx, c.record)
+	if err != nil {
+		return nil, nil, err
+	}
+	search, err := s.search(ctx, c.record, image, wanted{command: q.Command, cwd: q.Cwd, env: []string{"PATH=" + q.SearchPath}, exec: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	module, err := s.findModule(ctx, c.record, files, search)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -7,10 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/containerd/containerd/v2/pkg/identifiers"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/log"
+	"golang.org/x/sys/unix"
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"blazar/engines"
@@ -43,6 +45,8 @@ type Node struct {
 
 	digests ociwasm.DigestMemo
 	images  imageMemo
+	roots   rootMemo
+	pinned  atomic.Int64 // mounts that were made and are not attached yet
 	later   later
 }
 
@@ -113,6 +117,11 @@ type container struct {
 	record *Container
 	// layers names the read-only layers of its files, empty if not known any more.
 	layers string
+	// later is what its files are to be made of; nil if they are mounted, or if another
+	// daemon put it off.
+	later *planned
+	// unlimited says that its threads have no group.
+	unlimited bool
 }
 
 // Directories below a pod's root.
@@ -149,6 +158,12 @@ func (s *Service) Handle(ctx context.Context, method string, body []byte) (any, 
 			return nil, nil, err
 		}
 		return s.settled(ctx, func() (any, []*os.File, error) { return s.prepare(ctx, &q) })
+	case hostapi.MethodFiles:
+		var q hostapi.FilesRequest
+		if err := hostapi.Decode(body, &q); err != nil {
+			return nil, nil, err
+		}
+		return nil, nil, s.files(ctx, &q)
 	case hostapi.MethodExec:
 		var q hostapi.ExecRequest
 		if err := hostapi.Decode(body, &q); err != nil {
@@ -196,6 +211,9 @@ func (s *Service) Close() {
 	s.compiling.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, c := range s.containers { // nobody asks any more, hence nobody has the turn
+		c.forgetLater()
+	}
 	s.artifacts.release()
 }
 
@@ -279,7 +297,7 @@ func (s *Service) remove(ctx context.Context, id string) error {
 		return err
 	}
 	defer leave()
-	if err := s.clear(ctx, id); err != nil {
+	if err := s.clear(ctx, id, c); err != nil {
 		return err
 	}
 	s.drop(id, c)
@@ -287,8 +305,13 @@ func (s *Service) remove(ctx context.Context, id string) error {
 }
 
 // clear removes what a container has on the host.
-func (s *Service) clear(ctx context.Context, id string) error {
-	return errors.Join(s.removeWorker(ctx, id), s.unmount(id), s.removeThreads(ctx, id))
+func (s *Service) clear(ctx context.Context, id string, c *container) error {
+	c.forgetLater()
+	err := errors.Join(s.removeWorker(ctx, id), s.unmount(id))
+	if c.unlimited {
+		return err
+	}
+	return errors.Join(err, s.removeThreads(ctx, id))
 }
 
 func (s *Service) unmount(id string) error {
@@ -296,10 +319,14 @@ func (s *Service) unmount(id string) error {
 	if err := detach(filepath.Join(dir, rootfsName)); err != nil {
 		return fmt.Errorf("unmount the files of container %s: %w", id, err)
 	}
+	err := unix.Unlink(filepath.Join(dir, laterName))
 	for _, d := range []string{filepath.Join(dir, rootfsName), dir} {
-		if err := os.Remove(d); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("remove the directory of container %s: %w", id, err)
+		if err == nil || errors.Is(err, unix.ENOENT) {
+			err = unix.Rmdir(d)
 		}
+	}
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("remove the directory of container %s: %w", id, err)
 	}
 	return nil
 }

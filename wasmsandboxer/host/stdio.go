@@ -159,6 +159,19 @@ func descriptor(f *os.File) (fd int, err error) {
 	return fd, err
 }
 
+// reopen opens what f stands for again, with flags of open(2).
+func reopen(f *os.File, flags int) (*os.File, error) {
+	n, err := descriptor(f)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", n), flags|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: f.Name(), Err: err}
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}
+
 // peer opens the other end without a path (ioctl_tty(2), TIOCGPTPEER), so that it
 // does not matter which devpts is mounted where.
 func peer(master int, flags uintptr) (int, error) {

@@ -109,6 +109,14 @@ func (s *Service) Message(ctx context.Context) *os.File {
 	if err != nil {
 		return nil // it is a courtesy
 	}
+	c, leave, err := s.enter(ctx, rec.ID)
+	if err != nil {
+		return nil
+	}
+	defer leave()
+	if err := s.appear(ctx, rec.ID, c); err != nil {
+		return nil
+	}
 	f, err := s.openFiles(rec.ID)
 	if err != nil {
 		return nil

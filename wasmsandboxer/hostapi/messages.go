@@ -16,6 +16,9 @@ const (
 	// MethodPrepare makes a container's files appear and answers with what it
 	// takes to run it: PrepareRequest, PrepareReply.
 	MethodPrepare = "prepare"
+	// MethodFiles mounts the files of a container of which that was put off
+	// (PrepareReply.Later): FilesRequest, no reply.
+	MethodFiles = "files"
 	// MethodExec does the same for one more process of a prepared container:
 	// ExecRequest, ExecReply.
 	MethodExec = "exec"
@@ -90,6 +93,13 @@ type Stdio struct {
 type PrepareRequest struct {
 	Container string `json:"container"`
 	Stdio     Stdio  `json:"stdio"`
+	// Later says that the wasm-task knows MethodFiles.
+	Later bool `json:"later,omitempty"`
+}
+
+// FilesRequest names the container whose guest uses its files for the first time.
+type FilesRequest struct {
+	Container string `json:"container"`
 }
 
 // Module says what to run and with what. It is shared by containers and execs.
@@ -137,6 +147,8 @@ type PrepareReply struct {
 	// Rootfs is the container's root as the wasm-task sees it.
 	Rootfs   string    `json:"rootfs"`
 	Preopens []Preopen `json:"preopens"`
+	// Later says that there is nothing at Rootfs before MethodFiles was answered.
+	Later bool `json:"later,omitempty"`
 	// MemoryLimit is in bytes, 0 for none.
 	MemoryLimit uint64 `json:"memory,omitempty"`
 	// Notes are things a person should know, e.g. a volume mounted without

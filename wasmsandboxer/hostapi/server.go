@@ -38,7 +38,7 @@ const (
 )
 
 func cost(method string) float64 {
-	if method == MethodPrepare {
+	if method == MethodPrepare || method == MethodFiles {
 		return prepareCost
 	}
 	return 1

@@ -37,7 +37,9 @@ func openPreopens(rootfs string, all []hostapi.Preopen) ([]wasip1.Preopen, error
 
 func closePreopens(all []wasip1.Preopen) {
 	for _, p := range all {
-		_ = p.Dir.Close()
+		if p.Dir != nil {
+			_ = p.Dir.Close() // only a path
+		}
 	}
 }
 

@@ -33,7 +33,8 @@ type process struct {
 	module   *module
 	system   *wasip1.System
 	instance engines.Instance
-	terminal *terminal // nil without one
+	terminal *terminal      // nil without one
+	later    *laterPreopens // nil where the files are mounted from the start
 	outlast  *outlast
 	begin    func() error // asked before the guest is started
 	ended    func()       // called once, after done was closed
@@ -84,7 +85,7 @@ func newProcess(ctx context.Context, c *container, config processConfig) (_ *pro
 
 // makeSystem makes the world that the guest sees.
 func (p *process) makeSystem() error {
-	preopens, err := openPreopens(p.c.prepared.Rootfs, p.c.prepared.Preopens)
+	preopens, err := p.openPreopens()
 	if err != nil {
 		return err
 	}
@@ -104,6 +105,15 @@ func (p *process) makeSystem() error {
 		return fmt.Errorf("guest's descriptors: %w", err)
 	}
 	return nil
+}
+
+// openPreopens opens the container's directories, or says how that is done later.
+func (p *process) openPreopens() ([]wasip1.Preopen, error) {
+	if !p.c.prepared.Later {
+		return openPreopens(p.c.prepared.Rootfs, p.c.prepared.Preopens)
+	}
+	p.later = newLaterPreopens(p.c)
+	return p.later.list(), nil
 }
 
 // Start runs the guest on a thread of its own.
@@ -253,6 +263,9 @@ func (p *process) free() {
 	}
 	if p.system != nil {
 		_ = p.system.Close()
+	}
+	if p.later != nil {
+		p.later.close()
 	}
 	p.config.streams.close()
 	p.outlast.close()

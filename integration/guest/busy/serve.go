@@ -57,6 +57,12 @@ func answer(c net.Conn) {
 		line, err = in.ReadString('\n')
 	}
 	body := "hello over http\n"
+	if _, name, ok := strings.Cut(request, "GET /cat"); ok {
+		b, err := os.ReadFile(strings.TrimSuffix(strings.TrimSpace(name), " HTTP/1.1"))
+		if body = string(b); err != nil {
+			body = "error: " + err.Error()
+		}
+	}
 	if strings.HasPrefix(request, "GET /slow ") {
 		fmt.Println("working")
 		time.Sleep(time.Second)
