@@ -49,7 +49,7 @@ func baselineInfo() engines.Info {
 	i := info()
 	i.Name += engines.BaselineSuffix
 	i.Settings = "baseline," + i.Settings
-	i.Capabilities["compile"] = "ahead of time, baseline code: five times as fast, of code that takes 1.4 times as long"
+	i.Capabilities["compile"] = "ahead of time, baseline code: five times as fast, of code that takes 1.4 to 2 times as long"
 	i.Capabilities["core"] = "version 2 with SIMD, extended constants, several memories; no references to things of the host"
 	i.Capabilities["tail calls"] = "no"
 	i.Capabilities["first tier"] = "no"
