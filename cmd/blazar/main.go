@@ -31,6 +31,7 @@ func commands() []*cli.Command {
 		runCommand(),
 		imageCommand(),
 		serveCommand(),
+		taskdCommand(),
 		doctorCommand(),
 		installCommand(),
 		uninstallCommand(),

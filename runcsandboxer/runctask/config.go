@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/containerd/log"
 
 	"blazar/internal/cgroup"
 	"blazar/runcsandboxer/runctask/oom"
@@ -23,6 +24,9 @@ type Config struct {
 	// Binary is the OCI runtime: a path, or a name that is looked for in PATH. Empty
 	// means runc.
 	Binary string
+	// Root is the OCI runtime's own state, unless a request names another; empty means
+	// below State.
+	Root string
 	// CommandTimeout bounds one call of the OCI runtime. Zero means a minute.
 	CommandTimeout time.Duration
 	// Orphans has to know of every call that may leave a process to this one.
@@ -34,8 +38,9 @@ type Runtime struct {
 	config Config
 	oom    *oom.Watcher
 
-	mu         sync.Mutex // guards containers
+	mu         sync.Mutex // guards the fields below
 	containers map[string]*container
+	gone       map[string]identity
 }
 
 // New makes the Runtime; Close ends what it owns and leaves the containers running.
@@ -46,12 +51,15 @@ func New(c Config) (*Runtime, error) {
 	if c.Binary == "" {
 		c.Binary = "runc"
 	}
+	if c.Root == "" {
+		c.Root = filepath.Join(c.State, "taskd", "runc")
+	}
 	if c.CommandTimeout == 0 {
 		c.CommandTimeout = time.Minute
 	}
 	monitorOnce()
-	r := &Runtime{config: c, containers: map[string]*container{}}
-	for _, dir := range []string{r.records(), r.root()} {
+	r := &Runtime{config: c, containers: map[string]*container{}, gone: map[string]identity{}}
+	for _, dir := range []string{r.records(), c.Root, r.consoles()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, err
 		}
@@ -68,7 +76,9 @@ func New(c Config) (*Runtime, error) {
 // afterwards.
 func (r *Runtime) Close() error {
 	for _, c := range r.all() {
-		c.release()
+		if err := c.release(); err != nil {
+			log.L.WithError(err).Warnf("leaving %s", c.name)
+		}
 	}
 	return r.oom.Close()
 }
@@ -76,8 +86,8 @@ func (r *Runtime) Close() error {
 // records is where the records of containers are.
 func (r *Runtime) records() string { return filepath.Join(r.config.State, "taskd", "c") }
 
-// root is the OCI runtime's own state, unless a request names another.
-func (r *Runtime) root() string { return filepath.Join(r.config.State, "taskd", "runc") }
+// consoles is where sockets for terminals are made.
+func (r *Runtime) consoles() string { return filepath.Join(r.config.State, "taskd", "tty") }
 
 // binary finds the OCI runtime.
 func binary(name string) (string, error) {
@@ -115,6 +125,7 @@ func (r *Runtime) remove(c *container) {
 	defer r.mu.Unlock()
 	if r.containers[c.record.ID] == c {
 		delete(r.containers, c.record.ID)
+		r.bury(c)
 	}
 }
 

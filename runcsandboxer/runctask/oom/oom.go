@@ -35,10 +35,11 @@ type Watcher struct {
 // Group is one that is watched.
 type Group struct {
 	w      *Watcher
+	events chan struct{}
+	// Guarded by w.mu:
 	file   string
 	before int
-	events chan struct{}
-	once   sync.Once
+	ended  bool
 }
 
 // New makes a Watcher of v2 groups or of v1's memory controller.
@@ -78,26 +79,34 @@ func followV1(fd int, dir string) error {
 	return os.WriteFile(filepath.Join(dir, "cgroup.event_control"), fmt.Appendf(nil, "%d %d", fd, control.Fd()), 0)
 }
 
-// Watch begins to watch the group whose memory controller's directory is dir. What
+// Group makes one whose cgroup is not there yet.
+func (w *Watcher) Group() *Group {
+	return &Group{w: w, events: make(chan struct{}, 1)}
+}
+
+// Follow begins to watch the group whose memory controller's directory is dir. What
 // happened before, since the group was made, is told as well.
-func (w *Watcher) Watch(dir string) (*Group, error) {
-	g := &Group{w: w, file: filepath.Join(dir, w.counters), events: make(chan struct{}, 1)}
+func (g *Group) Follow(dir string) error {
+	w := g.w
 	c, err := w.file.SyscallConn()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	cerr := c.Control(func(fd uintptr) { err = w.follow(int(fd), dir) })
 	if cerr != nil {
-		return nil, cerr
+		return cerr
 	}
 	if err != nil {
-		return nil, fmt.Errorf("watch memory events of %s: %w", dir, err)
+		return fmt.Errorf("watch memory events of %s: %w", dir, err)
 	}
 	w.mu.Lock()
-	w.groups[g] = struct{}{}
+	g.file = filepath.Join(dir, w.counters)
+	if !g.ended {
+		w.groups[g] = struct{}{}
+	}
 	w.mu.Unlock()
 	w.check(g)
-	return g, nil
+	return nil
 }
 
 // Events yields once per event, or once for several that nobody took in time.
@@ -105,13 +114,15 @@ func (g *Group) Events() <-chan struct{} { return g.events }
 
 // End looks a last time, before the group is gone, and closes Events. Idempotent.
 func (g *Group) End() {
-	g.once.Do(func() {
-		g.w.check(g)
-		g.w.mu.Lock()
-		defer g.w.mu.Unlock()
-		delete(g.w.groups, g)
-		close(g.events)
-	})
+	g.w.check(g)
+	g.w.mu.Lock()
+	defer g.w.mu.Unlock()
+	if g.ended {
+		return
+	}
+	g.ended = true
+	delete(g.w.groups, g)
+	close(g.events)
 }
 
 func (w *Watcher) run() {
@@ -137,10 +148,16 @@ func (w *Watcher) all() []*Group {
 
 // check compares a group's counter with the one before.
 func (w *Watcher) check(g *Group) {
-	now, ok := kills(g.file)
+	w.mu.Lock()
+	file := g.file
+	w.mu.Unlock()
+	if file == "" {
+		return
+	}
+	now, ok := kills(file)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if _, watched := w.groups[g]; !watched || !ok || now <= g.before {
+	if g.ended || !ok || now <= g.before {
 		return
 	}
 	g.before = now

@@ -10,6 +10,7 @@ package orphans
 
 import (
 	"context"
+	"os"
 	"sync"
 	"time"
 
@@ -53,7 +54,7 @@ func (r *Reaper) Begin() (end func()) {
 }
 
 // Run reaps until ctx ends. wake tells of SIGCHLD.
-func (r *Reaper) Run(ctx context.Context, wake <-chan struct{}) {
+func (r *Reaper) Run(ctx context.Context, wake <-chan os.Signal) {
 	for {
 		select {
 		case <-ctx.Done():
