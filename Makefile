@@ -168,9 +168,14 @@ wasi-testsuite: build ## run the WASI preview 1 test suite found in SUITE=DIR
 fuzz: ## run every fuzz target for FUZZTIME (10s) each
 	@FUZZTIME="$(FUZZTIME)" tools/fuzz
 
+# What is written is for people: bench/results/<time>/index.html.
 .PHONY: bench
 bench: node wasmedge ## measure cold starts, memory, speed (root; minutes, FULL=1 for longer)
-	@go run ./bench $(if $(filter 1,$(FULL)),-full)
+	@go run ./bench $(if $(filter 1,$(FULL)),-full) $(if $(ONLY),-only $(ONLY))
+
+.PHONY: bench-check
+bench-check: node wasmedge ## compare ratios with bench/baseline.json (root); UPDATE=1 takes them over
+	@go run ./bench -check bench/baseline.json $(if $(filter 1,$(UPDATE)),-update)
 
 .PHONY: clean
 clean: ## remove what was built

@@ -21,7 +21,7 @@ type command struct {
 	check, show                              string
 	only, contestants, tables                []string
 	n                                        int
-	full, smoke                              bool
+	full, smoke, update                      bool
 }
 
 // run does what the command line says.
@@ -33,19 +33,13 @@ func (c *command) run(ctx context.Context) error {
 		}
 		return r.Write(filepath.Dir(c.show))
 	}
-	chosen, err := c.benchmarks()
+	if c.check != "" {
+		return c.compare(ctx)
+	}
+	r, err := c.measure(ctx)
 	if err != nil {
 		return err
 	}
-	o, err := c.options()
-	if err != nil {
-		return err
-	}
-	r, err := measure(ctx, lab.New(o), chosen)
-	if err != nil {
-		return err
-	}
-	r.Settings = c.settings()
 	dir := filepath.Join(c.out, r.Environment.Time.Format("20060102-150405"))
 	if err := r.Write(dir); err != nil {
 		return err
@@ -55,6 +49,57 @@ func (c *command) run(ctx context.Context) error {
 	}
 	fmt.Fprintf(os.Stderr, "\nwritten to %s, for people: %s\n", dir, filepath.Join(dir, report.Page))
 	return nil
+}
+
+// compare measures what the baseline names and compares.
+func (c *command) compare(ctx context.Context) error {
+	b, err := report.ReadBaseline(c.check)
+	if err != nil {
+		return err
+	}
+	c.only, c.tables, c.contestants = b.Only, b.Tables, b.Contestants
+	if c.n == 0 {
+		c.n = b.N
+	}
+	r, err := c.measure(ctx)
+	if err != nil {
+		return err
+	}
+	if c.update {
+		b.Update(r)
+		if err := b.Write(c.check); err != nil {
+			return err
+		}
+	}
+	worse, err := b.Compare(os.Stdout, r)
+	if err != nil {
+		return err
+	}
+	if noisy := r.Environment.Noisy(); noisy != "" {
+		fmt.Printf("\nThe machine was noisy: %s.\n", noisy)
+	}
+	if len(worse) > 0 {
+		return fmt.Errorf("worse than %s tolerates: %s", c.check, strings.Join(worse, ", "))
+	}
+	return nil
+}
+
+// measure runs the benchmarks that the command line names.
+func (c *command) measure(ctx context.Context) (*report.Run, error) {
+	chosen, err := c.benchmarks()
+	if err != nil {
+		return nil, err
+	}
+	o, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	r, err := measure(ctx, lab.New(o), chosen)
+	if err != nil {
+		return nil, err
+	}
+	r.Settings = c.settings()
+	return r, nil
 }
 
 // names are those of the benchmarks.

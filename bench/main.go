@@ -47,6 +47,7 @@ func flags() *command {
 	flag.BoolVar(&c.full, "full", false, "measure everything, for as long as it takes")
 	flag.BoolVar(&c.smoke, "smoke", false, "run everything once, to see that it works")
 	flag.StringVar(&c.check, "check", "", "compare the ratios with those of this `file`, and fail if one is worse; writes no results")
+	flag.BoolVar(&c.update, "update", false, "with -check: write what was measured into its file")
 	flag.StringVar(&c.show, "show", "", "measure nothing: show this `results.json` again")
 	flag.Parse()
 	return c

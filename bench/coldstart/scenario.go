@@ -3,6 +3,7 @@ package coldstart
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"blazar/bench/internal/lab"
 	"blazar/bench/internal/pods"
@@ -11,6 +12,10 @@ import (
 
 // warmup is the number of pods of each contestant before the first that counts.
 const warmup = 3
+
+// pause is between pods that start one at a time. What a node does after a pod, such
+// as preparing for the next, is not that one's.
+const pause = 300 * time.Millisecond
 
 // scenario is a way in which pods are started.
 type scenario struct {
@@ -28,7 +33,7 @@ type scenario struct {
 }
 
 // few are those that tell what a scenario costs.
-var few = []string{lab.Runc, lab.Floor, lab.Wasm, lab.BlazarRunc}
+var few = []string{lab.Runc, lab.Floor, lab.Wasm, "wasm-cold", lab.BlazarRunc}
 
 var scenarios = []scenario{
 	{name: "host", parallel: 1, quick: 40, full: 200},

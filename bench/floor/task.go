@@ -2,13 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	taskapi "github.com/containerd/containerd/api/runtime/task/v3"
 	tasktypes "github.com/containerd/containerd/api/types/task"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/errdefs/pkg/errgrpc"
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
@@ -53,21 +57,25 @@ func (s *tasks) Create(_ context.Context, r *taskapi.CreateTaskRequest) (*taskap
 	return &taskapi.CreateTaskResponse{Pid: s.pid}, nil
 }
 
-// Start runs the whole life of the container, of which containerd hears afterwards.
+// Start begins the container's life, which has ended when containerd has read its line:
+// an exit that overtakes the output can make containerd lose that.
 func (s *tasks) Start(_ context.Context, r *taskapi.StartRequest) (*taskapi.StartResponse, error) {
 	t, err := s.task(r.GetID())
 	if err != nil {
 		return nil, err
 	}
 	t.once.Do(func() {
-		if err = write(t.stdout, line); err == nil {
-			err = write(t.stderr, "")
-		}
-		t.end()
+		go func() {
+			defer t.end()
+			err := write(t.stdout, line)
+			if err == nil {
+				err = write(t.stderr, "")
+			}
+			if err != nil {
+				fmt.Fprintf(os.Stderr, "floor: %s: %v\n", r.GetID(), err)
+			}
+		}()
 	})
-	if err != nil {
-		return nil, errgrpc.ToGRPC(err)
-	}
 	return &taskapi.StartResponse{Pid: s.pid}, nil
 }
 
@@ -76,8 +84,16 @@ func (t *task) end() {
 	close(t.gone)
 }
 
-// write opens a FIFO, which waits for containerd to open its end, and writes to it.
-func write(fifo, text string) error {
+const (
+	// readPause is between looks whether a line was read.
+	readPause = 100 * time.Microsecond
+	// readTime is the longest that its reader may take.
+	readTime = 30 * time.Second
+)
+
+// write opens a FIFO, which waits for containerd to open its end, writes to it, and
+// waits until all of it was read.
+func write(fifo, text string) (err error) {
 	if fifo == "" {
 		return nil
 	}
@@ -85,11 +101,18 @@ func write(fifo, text string) error {
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, f.Close()) }()
 	if _, err := f.WriteString(text); err != nil {
-		_ = f.Close() // the first error says more
 		return err
 	}
-	return f.Close()
+	for deadline := time.Now().Add(readTime); time.Now().Before(deadline); time.Sleep(readPause) {
+		// FIONREAD by its other name tells at both ends of a pipe what is in it; pipe(7).
+		left, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCINQ)
+		if err != nil || left == 0 {
+			return err
+		}
+	}
+	return fmt.Errorf("nobody reads %s", fifo)
 }
 
 func (s *tasks) State(_ context.Context, r *taskapi.StateRequest) (*taskapi.StateResponse, error) {
@@ -135,7 +158,12 @@ func (s *tasks) Delete(_ context.Context, r *taskapi.DeleteRequest) (*taskapi.De
 	if err != nil {
 		return nil, err
 	}
-	t.once.Do(t.end)
+	t.once.Do(t.end) // it was never started
+	select {
+	case <-t.gone:
+	default:
+		return nil, errgrpc.ToGRPCf(errdefs.ErrFailedPrecondition, "container %s has not ended", r.GetID())
+	}
 	s.mu.Lock()
 	delete(s.tasks, r.GetID())
 	s.mu.Unlock()

@@ -16,6 +16,8 @@ type Contestant struct {
 	Archive string
 	// Engine of a wasm pod.
 	Engine string
+	// Annotations of the pod.
+	Annotations map[string]string
 	// Uncached says that the module is compiled anew for every pod: Evict first.
 	Uncached bool
 	// From is the least effort at which it takes part when nobody was named.
@@ -45,6 +47,10 @@ func Contestants() []Contestant {
 		// With the image of the wasm pods, so that containerd's work is the same.
 		{Name: Floor, What: "a sandboxer that does nothing: containerd's own cost", Handler: FloorHandler, Image: helloC, Archive: helloCArchive},
 		{Name: Wasm, What: "Blazar, Wasmtime", Handler: "blazar-wasm", Image: helloC, Archive: helloCArchive, Engine: "wasmtime"},
+		{
+			Name: "wasm-cold", What: "Blazar, Wasmtime, a process that is started for the pod", Handler: "blazar-wasm", Image: helloC, Archive: helloCArchive,
+			Engine: "wasmtime", Annotations: map[string]string{"blazar/prepared": "false"}, From: Quick,
+		},
 		{Name: "wazero", What: "Blazar, wazero", Handler: "blazar-wazero", Image: helloC, Archive: helloCArchive, Engine: "wazero", From: Quick},
 		{Name: "wasmedge", What: "Blazar, WasmEdge", Handler: "blazar-wasmedge", Image: helloC, Archive: helloCArchive, Engine: "wasmedge", From: Quick},
 		{Name: BlazarRunc, What: "Blazar, runc, no pause container", Handler: node.RuncHandler, Image: node.HelloImage},

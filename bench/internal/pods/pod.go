@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"sync/atomic"
 	"time"
@@ -61,6 +62,7 @@ func (r *Runner) One(ctx context.Context, e lab.Entrant) (s Sample, err error) {
 	ctx, cancel := context.WithTimeout(ctx, perPod)
 	defer cancel()
 	pod := r.node.Pod(fmt.Sprintf("bench-%d", r.count.Add(1)))
+	maps.Copy(pod.Annotations, e.Annotations)
 	if !r.Bridge {
 		node.HostNetwork(pod)
 	}
