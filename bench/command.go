@@ -99,6 +99,9 @@ func (c *command) measure(ctx context.Context) (*report.Run, error) {
 		return nil, err
 	}
 	r.Settings = c.settings()
+	for _, k := range lab.Contestants() {
+		r.Contestants = append(r.Contestants, report.Contestant{Label: k.Name, What: k.What})
+	}
 	return r, nil
 }
 

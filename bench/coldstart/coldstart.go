@@ -77,7 +77,7 @@ func ratios(t *report.Table) []report.Ratio {
 				continue
 			}
 			name := fmt.Sprintf("coldstart/%s/%s:%s", t.Name, r.Label, by)
-			all = append(all, report.Ratio{Name: name, Value: v, Goal: goals[name]})
+			all = append(all, report.Ratio{Name: name, Label: fmt.Sprintf("%s, %s by %s", t.Title, r.Label, by), Value: v, Goal: goals[name]})
 		}
 	}
 	return all

@@ -111,7 +111,7 @@ func ratios(t *report.Table) []report.Ratio {
 				continue
 			}
 			name := fmt.Sprintf("podrate/%d/%s:%s", batches[0].pods, r.Label, by)
-			all = append(all, report.Ratio{Name: name, Value: v, Higher: true, Goal: goals[name]})
+			all = append(all, report.Ratio{Name: name, Label: fmt.Sprintf("%s, %s by %s", batches[0].column(), r.Label, by), Value: v, Higher: true, Goal: goals[name]})
 		}
 	}
 	return all

@@ -56,7 +56,7 @@ func (f *Figure) barChart(d *drawing) error {
 		return err
 	}
 	d.NominalY(reversed(f.Categories)...)
-	d.Y.Tick.Label.Font.Size = 11
+	d.Y.Tick.Label.Font.Size, d.Y.Padding = 11, 8
 	d.X.Min, d.X.Max = 0, 1.12*slices.Max(append(totals, 0))/factor
 	if d.X.Max == 0 {
 		d.X.Max = 1

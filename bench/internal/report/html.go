@@ -19,10 +19,10 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 
 // pageView is what the template shows.
 type pageView struct {
-	Date     string
-	Machine  []string
-	Noisy    string
-	Sections []sectionView
+	Date        string
+	Machine     []string
+	Contestants []Contestant
+	Sections    []sectionView
 }
 
 type sectionView struct {
@@ -52,17 +52,17 @@ type goalView struct {
 
 // HTML writes one page that holds everything and needs nothing else.
 func (r *Run) HTML(w io.Writer) error {
-	v := pageView{Date: r.Environment.Time.Format(time.DateOnly), Machine: r.machine(), Noisy: r.Environment.Noisy()}
+	v := pageView{Date: r.Environment.Time.Format(time.DateOnly), Machine: r.machine(), Contestants: r.explained()}
 	for _, s := range r.Sections {
 		sv := sectionView{Section: s, Took: s.Took.Round(time.Second).String()}
 		for _, t := range s.Tables {
 			sv.Tables = append(sv.Tables, t.view())
 		}
 		for _, g := range s.goals() {
-			sv.Goals = append(sv.Goals, goalView{g.Name, g.Unit.Format(g.Value), g.limit(), g.verdict(), g.Met()})
+			sv.Goals = append(sv.Goals, goalView{g.label(), g.Unit.Format(g.Value), g.limit(), g.verdict(), g.Met()})
 		}
 		for _, f := range s.Figures {
-			svg, err := f.inline()
+			svg, err := f.inline(r.colours())
 			if err != nil {
 				return err
 			}
@@ -91,19 +91,19 @@ func (t *Table) view() tableView {
 var (
 	prolog = regexp.MustCompile(`(?s)^.*?<svg `)
 	size   = regexp.MustCompile(`^<svg width="[^"]*" height="[^"]*"`)
-	family = regexp.MustCompile(`font-family:[^;"]*`)
+	family = regexp.MustCompile(`font-family:[^;"]*;?`)
 )
 
 // inline is the figure as an element of the page, in its colours and its font.
-func (f *Figure) inline() (template.HTML, error) {
-	b, err := f.SVG(false)
+func (f *Figure) inline(colours map[string]int) (template.HTML, error) {
+	b, err := f.svg(false, colours)
 	if err != nil {
 		return "", err
 	}
 	svg := prolog.ReplaceAllString(string(b), "<svg ")
 	svg = size.ReplaceAllString(svg, `<svg role="img" aria-label="`+template.HTMLEscapeString(f.Title)+`"`)
 	svg = strings.ReplaceAll(svg, "stroke:#000000", "stroke:currentColor")
-	svg = family.ReplaceAllString(svg, "font-family:inherit")
+	svg = family.ReplaceAllString(svg, "")
 	return template.HTML(svg), nil // made here from figures, whose texts gonum escapes
 }
 

@@ -16,6 +16,12 @@ func (r *Run) Markdown(w io.Writer) error {
 	for _, line := range r.machine() {
 		fmt.Fprintf(&b, "* %s\n", line)
 	}
+	if explained := r.explained(); len(explained) > 0 {
+		b.WriteString("\n| | |\n|---|---|\n")
+		for _, c := range explained {
+			fmt.Fprintf(&b, "| %s | %s |\n", c.Label, c.What)
+		}
+	}
 	for _, s := range r.Sections {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n", s.Title, s.About)
 		for _, t := range s.Tables {
@@ -69,7 +75,7 @@ func (s *Section) ratios(b *strings.Builder) {
 	}
 	b.WriteString("\n### Goals\n\n| | measured | goal | |\n|---|---:|---:|---|\n")
 	for _, r := range goals {
-		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", r.Name, r.Unit.Format(r.Value), r.limit(), r.verdict())
+		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", r.label(), r.Unit.Format(r.Value), r.limit(), r.verdict())
 	}
 }
 

@@ -27,10 +27,10 @@ const (
 
 var sans = font.Font{Typeface: "Liberation", Variant: "Sans"}
 
-// SVG draws the figure without a background, or with a white one, for where it stands
-// alone.
-func (f *Figure) SVG(background bool) ([]byte, error) {
-	p, err := f.plot()
+// svg draws the figure without a background, or with a white one, for where it stands
+// alone. colours are the numbers of the styles of lines by name, those of a run.
+func (f *Figure) svg(background bool, colours map[string]int) ([]byte, error) {
+	p, err := f.plot(colours)
 	if err != nil {
 		return nil, err
 	}
@@ -46,9 +46,9 @@ func (f *Figure) SVG(background bool) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// PNG draws the figure.
-func (f *Figure) PNG() ([]byte, error) {
-	p, err := f.plot()
+// png draws the figure.
+func (f *Figure) png(colours map[string]int) ([]byte, error) {
+	p, err := f.plot(colours)
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +60,24 @@ func (f *Figure) PNG() ([]byte, error) {
 		return nil, err
 	}
 	return b.Bytes(), nil
+}
+
+// colours numbers the contestants, so that each has one colour in all figures.
+func (r *Run) colours() map[string]int {
+	numbers := map[string]int{}
+	for _, s := range r.Sections {
+		for _, f := range s.Figures {
+			if f.Kind != Lines && f.Kind != CDF {
+				continue
+			}
+			for _, line := range f.Series {
+				if _, ok := numbers[line.Name]; !ok {
+					numbers[line.Name] = len(numbers)
+				}
+			}
+		}
+	}
+	return numbers
 }
 
 // drawing is a plot with its legend beside it, where it covers nothing.
@@ -78,13 +96,14 @@ func (d *drawing) draw(c draw.Canvas) {
 	margin := 0.3 * vg.Centimeter
 	c = draw.Crop(c, margin, -margin, margin, -margin)
 	r := d.legend.Rectangle(c)
-	width := r.Max.X - r.Min.X + legendSpace
+	// Other fonts than that which is measured here are wider.
+	width := (r.Max.X-r.Min.X)*1.12 + legendSpace
 	d.Draw(draw.Crop(c, 0, -width, 0, 0))
 	d.legend.Draw(draw.Crop(c, c.Max.X-c.Min.X-width+legendSpace, 0, 0, -0.9*vg.Centimeter))
 }
 
 // plot makes the plot of the figure.
-func (f *Figure) plot() (*drawing, error) {
+func (f *Figure) plot(colours map[string]int) (*drawing, error) {
 	d := &drawing{Plot: plot.New(), legend: plot.NewLegend(), height: plotHeight}
 	d.BackgroundColor = nil
 	for _, s := range []*font.Font{
@@ -101,7 +120,7 @@ func (f *Figure) plot() (*drawing, error) {
 	var err error
 	switch f.Kind {
 	case Lines, CDF:
-		err = f.lines(d)
+		err = f.lines(d, colours)
 	case Bars, Stack:
 		err = f.barChart(d)
 	default:
@@ -114,7 +133,7 @@ func (f *Figure) plot() (*drawing, error) {
 }
 
 // lines adds the lines of Lines and CDF.
-func (f *Figure) lines(d *drawing) error {
+func (f *Figure) lines(d *drawing, colours map[string]int) error {
 	y := f.Y
 	series := slices.Clone(f.Series)
 	if f.Kind == CDF {
@@ -129,7 +148,7 @@ func (f *Figure) lines(d *drawing) error {
 	}
 	sx, sy := f.X.set(&d.X, xs), y.set(&d.Y, ys)
 	d.Add(grid())
-	for i, s := range series {
+	for _, s := range series {
 		var points plotter.XYs
 		for j := range min(len(s.X), len(s.Y)) {
 			if f.X.Log && s.X[j] <= 0 || y.Log && s.Y[j] <= 0 {
@@ -144,7 +163,7 @@ func (f *Figure) lines(d *drawing) error {
 		if err != nil {
 			return err
 		}
-		line.LineStyle = lineStyle(i)
+		line.LineStyle = lineStyle(colours[s.Name])
 		d.Add(line)
 		thumbs := []plot.Thumbnailer{line}
 		if f.Kind == Lines {

@@ -19,7 +19,15 @@ type Run struct {
 	Environment *environment.Environment `json:"environment"`
 	// Settings are those that differ from run to run, such as the flags.
 	Settings map[string]string `json:"settings,omitempty"`
-	Sections []*Section        `json:"sections"`
+	// Contestants say what the labels of rows and lines mean.
+	Contestants []Contestant `json:"contestants,omitempty"`
+	Sections    []*Section   `json:"sections"`
+}
+
+// Contestant explains a label.
+type Contestant struct {
+	Label string `json:"label"`
+	What  string `json:"what"`
 }
 
 // Section is what one benchmark measured.
@@ -45,7 +53,9 @@ type Section struct {
 // machine's speed.
 type Ratio struct {
 	// Name is unique in a run and stays the same: section/what.
-	Name  string  `json:"name"`
+	Name string `json:"name"`
+	// Label is what people read; empty for Name.
+	Label string  `json:"label,omitempty"`
 	Value float64 `json:"value"`
 	// Unit is empty for a quotient.
 	Unit Unit `json:"unit,omitempty"`
@@ -90,6 +100,27 @@ type Row struct {
 	Label string `json:"label"`
 	// Samples by name of the column, in the order they were taken.
 	Samples map[string][]float64 `json:"samples"`
+}
+
+// explained are the contestants whose label a row of the run has.
+func (r *Run) explained() []Contestant {
+	labels := map[string]bool{}
+	for _, s := range r.Sections {
+		for _, t := range s.Tables {
+			for _, row := range t.Rows {
+				labels[row.Label] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(r.Contestants), func(c Contestant) bool { return !labels[c.Label] })
+}
+
+// label is what people read.
+func (r Ratio) label() string {
+	if r.Label != "" {
+		return r.Label
+	}
+	return r.Name
 }
 
 // Column returns a column for Columns.

@@ -34,12 +34,13 @@ func (r *Run) Write(dir string) error {
 	files := map[string][]byte{
 		Raw: append(raw, '\n'), Text: []byte(text.String()), Page: []byte(page.String()),
 	}
+	colours := r.colours()
 	for _, s := range r.Sections {
 		for _, f := range s.Figures {
-			if files[s.file(f)+".svg"], err = f.SVG(true); err != nil {
+			if files[s.file(f)+".svg"], err = f.svg(true, colours); err != nil {
 				return err
 			}
-			if files[s.file(f)+".png"], err = f.PNG(); err != nil {
+			if files[s.file(f)+".png"], err = f.png(colours); err != nil {
 				return err
 			}
 		}
