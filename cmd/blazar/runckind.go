@@ -3,13 +3,15 @@ package main
 import (
 	"blazar/internal/config"
 	"blazar/runcsandboxer"
+	"blazar/runcsandboxer/runctask/ctl"
 	"blazar/sandbox"
 )
 
 // runcKind makes the sandboxer of pods of Linux containers.
 func runcKind(cfg config.Config) (sandbox.Sandboxer, func() error, error) {
 	kind, err := runcsandboxer.New(runcsandboxer.Config{
-		Reaper: cfg.Runc.Reaper, TaskSocket: cfg.TaskSocket(), CgroupParent: cfg.Runc.CgroupParent,
+		Reaper: cfg.Runc.Reaper, TaskSocket: cfg.TaskSocket(), Tasks: ctl.Client{Path: ctl.Socket(cfg.State)},
+		CgroupParent:      cfg.Runc.CgroupParent,
 		UnprivilegedPorts: cfg.Runc.UnprivilegedPorts, UnprivilegedPing: cfg.Runc.UnprivilegedICMP,
 	})
 	if err != nil {
