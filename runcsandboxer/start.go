@@ -109,6 +109,8 @@ func (p *pod) file() *podfile.Pod {
 		f.Mounts = append(f.Mounts, podfile.Mount{Destination: "/etc/" + name, Source: filepath.Join(p.path(etcName), name)})
 	}
 	// Nobody's files are in it yet, and tmpfs has mappings since Linux 6.3 only.
-	f.Mounts = append(f.Mounts, podfile.Mount{Destination: "/dev/shm", Source: shm, WritableAlways: true, Unmapped: true})
+	f.Mounts = append(f.Mounts, podfile.Mount{
+		Destination: "/dev/shm", Source: shm, WritableAlways: true, Unmapped: true, Options: []string{"nosuid", "nodev", "noexec"},
+	})
 	return f
 }

@@ -26,6 +26,7 @@ func Tmpfs(o TmpfsOptions, a Attr) (*Detached, error) {
 		mode = 0o755
 	}
 	options := []option{
+		{"source", "tmpfs"}, // what people see where a device would be
 		{"mode", strconv.FormatUint(uint64(mode), 8)},
 		{"uid", strconv.FormatUint(uint64(o.UID), 10)}, {"gid", strconv.FormatUint(uint64(o.GID), 10)},
 	}

@@ -79,6 +79,8 @@ type Mount struct {
 	// system is, but for those that are WritableAlways.
 	ReadOnly       bool `json:"read_only,omitempty"`
 	WritableAlways bool `json:"writable_always,omitempty"`
+	// Options are more options of the mount.
+	Options []string `json:"options,omitempty"`
 	// Unmapped mounts keep their owners in a pod with a user namespace.
 	Unmapped bool `json:"unmapped,omitempty"`
 }

@@ -125,7 +125,7 @@ func bind(s *specs.Spec, p *podfile.Pod, m podfile.Mount) specs.Mount {
 	if m.ReadOnly || s.Root.Readonly && !m.WritableAlways {
 		access = "ro"
 	}
-	out := specs.Mount{Type: "bind", Source: m.Source, Destination: m.Destination, Options: []string{"rbind", "rprivate", access}}
+	out := specs.Mount{Type: "bind", Source: m.Source, Destination: m.Destination, Options: append([]string{"rbind", "rprivate", access}, m.Options...)}
 	if p.UserNamespace && !m.Unmapped {
 		out.UIDMappings, out.GIDMappings = s.Linux.UIDMappings, s.Linux.GIDMappings
 	}
