@@ -16,6 +16,8 @@ type Refusal struct {
 	Found string
 	// Remedy says what to do about it.
 	Remedy string
+	// Kind is what a file turned out to be that is no module; empty for other refusals.
+	Kind Kind
 
 	kind error
 }

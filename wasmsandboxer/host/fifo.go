@@ -40,30 +40,11 @@ func newFIFODirs(state string) fifoDirs {
 // opened when somebody reads it, or ctx has ended; end is opened for writing alone,
 // and nil for an input.
 func (d fifoDirs) open(ctx context.Context, container, path string, output bool) (file, end *os.File, err error) {
-	base, rel, err := d.split(container, path)
+	probe, err := d.probe(container, path)
 	if err != nil {
 		return nil, nil, err
 	}
-	dir, err := unix.Open(base, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, fmt.Errorf("FIFO %s: open %s: %w", path, base, kindOf(err))
-	}
-	defer func() { _ = unix.Close(dir) }() // only a path
-	probe, err := unix.Openat2(dir, rel, &unix.OpenHow{
-		Flags:   unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV,
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("FIFO %s: %w", path, kindOf(err))
-	}
 	defer func() { _ = unix.Close(probe) }() // only a path
-	var st unix.Stat_t
-	if err := unix.Fstat(probe, &st); err != nil {
-		return nil, nil, fmt.Errorf("FIFO %s: %w", path, err)
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFIFO {
-		return nil, nil, fmt.Errorf("%s is not a FIFO: %w", path, errdefs.ErrPermissionDenied)
-	}
 	// The very file that was looked at, whatever its name stands for by now.
 	name := fmt.Sprintf("/proc/self/fd/%d", probe)
 	if output {
@@ -79,6 +60,49 @@ func (d fifoDirs) open(ctx context.Context, container, path string, output bool)
 		return nil, nil, fmt.Errorf("FIFO %s: %w", path, err)
 	}
 	return os.NewFile(uintptr(fd), path), end, nil
+}
+
+// check says whether a name is that of a FIFO that containerd made for this container,
+// without opening it: who waits at its other end would take us for the other one.
+func (d fifoDirs) check(container, path string) error {
+	probe, err := d.probe(container, path)
+	if err == nil {
+		_ = unix.Close(probe) // only a path
+	}
+	return err
+}
+
+// probe opens a FIFO of the container as a location only.
+func (d fifoDirs) probe(container, path string) (_ int, err error) {
+	base, rel, err := d.split(container, path)
+	if err != nil {
+		return -1, err
+	}
+	dir, err := unix.Open(base, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("FIFO %s: open %s: %w", path, base, kindOf(err))
+	}
+	defer func() { _ = unix.Close(dir) }() // only a path
+	probe, err := unix.Openat2(dir, rel, &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV,
+	})
+	if err != nil {
+		return -1, fmt.Errorf("FIFO %s: %w", path, kindOf(err))
+	}
+	defer func() {
+		if err != nil {
+			_ = unix.Close(probe) // only a path
+		}
+	}()
+	var st unix.Stat_t
+	if err := unix.Fstat(probe, &st); err != nil {
+		return -1, fmt.Errorf("FIFO %s: %w", path, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFIFO {
+		return -1, fmt.Errorf("%s is not a FIFO: %w", path, errdefs.ErrPermissionDenied)
+	}
+	return probe, nil
 }
 
 // split checks the name and divides it into a directory that containerd owns and

@@ -17,6 +17,8 @@ type Entry struct {
 	CPU string `json:"cpu,omitempty"`
 	// Worker says what process of its own it runs in, and why; empty if in none.
 	Worker string `json:"worker,omitempty"`
+	// Linux says that it is a Linux container, and why; empty if it is not.
+	Linux string `json:"linux,omitempty"`
 	// Exit says how it ended, if that was not by itself.
 	Exit *End `json:"exit,omitempty"`
 }

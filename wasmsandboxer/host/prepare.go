@@ -53,6 +53,13 @@ func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any
 		return nil, nil, err
 	}
 	if isolated && s.pod.Container == "" {
+		if refusal := s.sniff(ctx, rec); refusal != nil {
+			reply, err := s.startLinux(ctx, c, b, rec, q, refusal)
+			if err != nil {
+				return nil, nil, err
+			}
+			return reply, b.files, nil
+		}
 		reply, err := s.startWorker(ctx, b, rec, why)
 		if err != nil {
 			return nil, nil, err
@@ -61,6 +68,13 @@ func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any
 		return reply, b.files, nil
 	}
 	files, module, err := s.furnish(ctx, c, rec, q.Later)
+	if linuxProgram(err) {
+		reply, err := s.startLinux(ctx, c, b, rec, q, err)
+		if err != nil {
+			return nil, nil, err
+		}
+		return reply, b.files, nil
+	}
 	if err != nil {
 		return nil, nil, err
 	}

@@ -77,6 +77,8 @@ type Pod struct {
 	Settled func(ctx context.Context) error
 	// Workers runs containers in processes of their own; nil if there are none to be.
 	Workers Workers
+	// Linux runs those that are no WebAssembly; nil if there are none to be.
+	Linux Linux
 	// MemoryOverhead is what the cgroup of a worker gets beyond the container's memory
 	// limit, in bytes.
 	MemoryOverhead int64
@@ -194,6 +196,12 @@ func (s *Service) Handle(ctx context.Context, method string, body []byte) (any, 
 			return nil, nil, err
 		}
 		return s.kill(ctx, &q)
+	case hostapi.MethodLimit:
+		var q hostapi.LimitRequest
+		if err := hostapi.Decode(body, &q); err != nil {
+			return nil, nil, err
+		}
+		return nil, nil, s.limit(ctx, &q)
 	case hostapi.MethodEvent:
 		var q hostapi.EventRequest
 		if err := hostapi.Decode(body, &q); err != nil {
@@ -307,7 +315,7 @@ func (s *Service) remove(ctx context.Context, id string) error {
 // clear removes what a container has on the host.
 func (s *Service) clear(ctx context.Context, id string, c *container) error {
 	c.forgetLater()
-	err := errors.Join(s.removeWorker(ctx, id), s.unmount(id))
+	err := errors.Join(s.removeWorker(ctx, id), s.removeLinux(ctx, id), s.unmount(id))
 	if c.unlimited {
 		return err
 	}

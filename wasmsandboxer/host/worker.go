@@ -91,6 +91,9 @@ func (s *Service) kill(ctx context.Context, q *hostapi.KillRequest) (any, []*os.
 	if err := identifiers.Validate(q.Container); err != nil {
 		return nil, nil, fmt.Errorf("container id %q: %w", clip(q.Container), errdefs.ErrInvalidArgument)
 	}
+	if end, done, err := s.killLinux(ctx, q.Container); done || err != nil {
+		return end, nil, err
+	}
 	if s.pod.Workers == nil {
 		return nil, nil, fmt.Errorf("process of container %s: %w", q.Container, errdefs.ErrNotFound)
 	}

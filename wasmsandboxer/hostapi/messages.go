@@ -33,6 +33,9 @@ const (
 	// MethodKill ends the worker of a container, if it has one and that runs, and tells
 	// how it ended: KillRequest, KillReply.
 	MethodKill = "kill"
+	// MethodLimit sets the limits that a Linux container has by now: LimitRequest, no
+	// reply.
+	MethodLimit = "limit"
 	// MethodEvent hands an event to containerd: EventRequest, no reply.
 	MethodEvent = "event"
 )
@@ -95,6 +98,8 @@ type PrepareRequest struct {
 	Stdio     Stdio  `json:"stdio"`
 	// Later says that the wasm-task knows MethodFiles.
 	Later bool `json:"later,omitempty"`
+	// Linux says that it knows containers that another task server runs (Worker.Linux).
+	Linux bool `json:"linux,omitempty"`
 }
 
 // FilesRequest names the container whose guest uses its files for the first time.
@@ -127,8 +132,11 @@ type Preopen struct {
 
 // Worker is the process of one container.
 type Worker struct {
-	// Pid is that of the host.
+	// Pid is that of the host; 0 for Linux containers, which tell it themselves.
 	Pid uint32 `json:"pid"`
+	// Linux says that the container is made already, by the task server of Linux
+	// containers, and the connection is to that.
+	Linux bool `json:"linux,omitempty"`
 }
 
 // PrepareReply is a prepared container, or the worker of one, which will ask for it
@@ -220,6 +228,12 @@ type ReportRequest struct {
 
 // KillRequest names the container whose worker is to end.
 type KillRequest struct {
+	Container string `json:"container"`
+}
+
+// LimitRequest names the Linux container whose limits were changed in containerd's
+// record of it.
+type LimitRequest struct {
 	Container string `json:"container"`
 }
 

@@ -14,6 +14,7 @@ const (
 	AnnotationIsolation = "blazar/isolation"
 	AnnotationPrepared  = "blazar/prepared"
 	AnnotationFirstTier = "blazar/first-tier"
+	AnnotationMixed     = "blazar/mixed"
 )
 
 // Annotations of others that are understood as hints: they choose where nothing of
@@ -67,6 +68,19 @@ func (c *Container) Isolation() (process bool, source string, err error) {
 		return true, source, nil
 	}
 	return false, "", fmt.Errorf("%s: isolation %q is not known; possible: thread, process: %w", source, clip(v), errdefs.ErrInvalidArgument)
+}
+
+// Mixed reads blazar/mixed: whether a container of a wasm pod may be one of Linux, and
+// what says so.
+func (c *Container) Mixed() (allowed bool, source string, err error) {
+	v, source, ok := c.lookup(AnnotationMixed)
+	switch {
+	case !ok, v == "true":
+		return true, source, nil
+	case v == "false":
+		return false, source, nil
+	}
+	return false, "", fmt.Errorf("%s: %q is neither true nor false: %w", source, clip(v), errdefs.ErrInvalidArgument)
 }
 
 // clip keeps hostile values short in messages.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -27,9 +28,13 @@ import (
 // from the daemon, and when it is gone the daemon says how.
 type isolated struct {
 	*isolatedProcess
-	rt     *Runtime
-	id     string
-	pid    uint32
+	rt *Runtime
+	id string
+	// linux says that it is the task server of Linux containers that runs it, which made
+	// it already. pid is the worker's, of a Linux container that of its first process once
+	// that runs.
+	linux  bool
+	pid    atomic.Uint32
 	conn   *connection
 	client *ttrpc.Client
 	tasks  *taskapi.Client
@@ -63,15 +68,20 @@ func newIsolated(ctx context.Context, r *Runtime, q *task.CreateRequest, p *host
 	if s.worker == nil {
 		return nil, fmt.Errorf("host service sent no connection to worker %d: %w", p.Worker.Pid, errdefs.ErrInternal)
 	}
-	c := &isolated{rt: r, id: q.ID, pid: p.Worker.Pid, oom: make(chan struct{}, 1)}
+	c := &isolated{rt: r, id: q.ID, linux: p.Worker.Linux, oom: make(chan struct{}, 1)}
+	c.pid.Store(p.Worker.Pid)
 	c.isolatedProcess = &isolatedProcess{c: c}
 	if c.conn, err = newConnection(s.worker); err != nil {
-		return nil, fmt.Errorf("connection to worker %d: %w", c.pid, err)
+		return nil, fmt.Errorf("connection to worker %d: %w", p.Worker.Pid, err)
 	}
 	c.client = ttrpc.NewClient(c.conn)
 	c.tasks = taskapi.NewClient(c.client)
 	c.ctx, c.cancel = context.WithCancel(log.WithLogger(context.Background(), log.L.WithField("container_id", q.ID)))
 	c.lost = sync.OnceValue(c.bury)
+	if c.linux {
+		c.work.Go(c.await)
+		return c, nil
+	}
 	_, err = c.tasks.Create(ctx, &taskapi.CreateTaskRequest{
 		Id: q.ID, Stdin: q.Stdio.Stdin, Stdout: q.Stdio.Stdout, Stderr: q.Stdio.Stderr, Terminal: q.Stdio.Terminal,
 	})
@@ -114,6 +124,26 @@ func (c *isolated) follow() {
 		}
 	}
 }
+
+// await waits for the end of a Linux container, of which nothing else is told here: that
+// memory ran out its task server tells containerd.
+func (c *isolated) await() {
+	defer c.end()
+	for c.ctx.Err() == nil && !c.conn.isGone() {
+		_, err := c.tasks.Wait(c.ctx, &taskapi.WaitRequest{Id: c.id})
+		if err == nil {
+			return
+		}
+		select { // before Start there may be nothing to wait for
+		case <-c.ctx.Done():
+		case <-c.conn.gone:
+		case <-time.After(awaitPause):
+		}
+	}
+}
+
+// awaitPause is how long to wait before a refused Wait is tried again.
+const awaitPause = 200 * time.Millisecond
 
 // end follows the end of the first process.
 func (c *isolated) end() {
@@ -199,11 +229,29 @@ func (c *isolated) Stats(ctx context.Context) (proto.Message, error) {
 	return r.GetStats(), nil
 }
 
-// Pids is the worker.
-func (c *isolated) Pids(context.Context) ([]uint32, error) { return []uint32{c.pid}, nil }
+// Pids is the worker, or the processes of a Linux container.
+func (c *isolated) Pids(ctx context.Context) ([]uint32, error) {
+	if !c.linux {
+		return []uint32{c.pid.Load()}, nil
+	}
+	r, err := c.tasks.Pids(ctx, &taskapi.PidsRequest{Id: c.id})
+	if err != nil {
+		return nil, c.explain(ctx, err)
+	}
+	var out []uint32
+	for _, p := range r.GetProcesses() {
+		out = append(out, p.GetPid())
+	}
+	return out, nil
+}
 
-// Update changes limits; those of the worker's cgroup follow.
+// Update changes limits; those of the worker's cgroup follow. Those of a Linux
+// container the daemon takes from containerd's record.
 func (c *isolated) Update(ctx context.Context, r *specs.LinuxResources, annotations map[string]string) error {
+	if c.linux {
+		_, err := c.rt.host.Call(ctx, hostapi.MethodLimit, &hostapi.LimitRequest{Container: c.id}, nil)
+		return err
+	}
 	resources, err := specAny("LinuxResources", r)
 	if err != nil {
 		return err
@@ -224,9 +272,9 @@ func (c *isolated) explain(ctx context.Context, err error) error {
 	reply, s, kerr := c.kill(ctx)
 	s.close()
 	if kerr != nil {
-		return fmt.Errorf("the container's process %d is gone: %w", c.pid, errors.Join(err, kerr))
+		return fmt.Errorf("the container's process %d is gone: %w", c.pid.Load(), errors.Join(err, kerr))
 	}
-	return fmt.Errorf("the container's process %d is gone: %s: %w", c.pid, reply.Reason, errdefs.ErrFailedPrecondition)
+	return fmt.Errorf("the container's process %d is gone: %s: %w", c.pid.Load(), reply.Reason, errdefs.ErrFailedPrecondition)
 }
 
 // kill has the daemon end the worker, if it runs, and say how it ended. The streams
@@ -263,7 +311,7 @@ func (c *isolated) bury() task.Exit {
 			c.outOfMemory()
 		}
 	}
-	text := fmt.Sprintf("blazar: the container's process %d ended: %s", c.pid, reason)
+	text := fmt.Sprintf("blazar: the container's process %d ended: %s", c.pid.Load(), reason)
 	log.G(c.ctx).Warn(text)
 	tell(s.message, text+"\n")
 	_, err = c.rt.host.Call(ctx, hostapi.MethodReport, &hostapi.ReportRequest{

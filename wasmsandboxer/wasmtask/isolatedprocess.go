@@ -26,12 +26,19 @@ var (
 	_ task.Resizer     = (*isolatedProcess)(nil)
 )
 
-// Start runs it. The pid is the worker's, as the daemon says.
+// Start runs it. The pid is the worker's, as the daemon says; that of a Linux container
+// its task server says.
 func (p *isolatedProcess) Start(ctx context.Context) (uint32, error) {
-	if _, err := p.c.tasks.Start(ctx, &taskapi.StartRequest{Id: p.c.id, ExecId: p.exec}); err != nil {
+	r, err := p.c.tasks.Start(ctx, &taskapi.StartRequest{Id: p.c.id, ExecId: p.exec})
+	switch {
+	case err != nil:
 		return 0, p.c.explain(ctx, err)
+	case !p.c.linux:
+		return p.c.pid.Load(), nil
+	case p.exec == "":
+		p.c.pid.Store(r.GetPid())
 	}
-	return p.c.pid, nil
+	return r.GetPid(), nil
 }
 
 // killGrace is how long a worker may take to end its guest, which takes it
@@ -53,7 +60,7 @@ func (p *isolatedProcess) Kill(ctx context.Context, signal syscall.Signal, all b
 	case err == nil, errdefs.IsNotFound(err):
 		return err
 	case p.c.conn.isGone():
-		return fmt.Errorf("the container's process %d has ended: %w", p.c.pid, errdefs.ErrNotFound)
+		return fmt.Errorf("the container's process %d has ended: %w", p.c.pid.Load(), errdefs.ErrNotFound)
 	case !last:
 		return err
 	}

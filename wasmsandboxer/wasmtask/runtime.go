@@ -43,7 +43,7 @@ func (r *Runtime) Create(ctx context.Context, q *task.CreateRequest) (_ task.Con
 	}
 	var p hostapi.PrepareReply
 	files, err := r.host.Call(ctx, hostapi.MethodPrepare,
-		&hostapi.PrepareRequest{Container: q.ID, Stdio: stdio(q.Stdio), Later: true}, &p)
+		&hostapi.PrepareRequest{Container: q.ID, Stdio: stdio(q.Stdio), Later: true, Linux: true}, &p)
 	if err != nil {
 		// The daemon may have got half way; a request that never arrived costs nothing.
 		r.remove(ctx, q.ID)
