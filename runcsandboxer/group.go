@@ -34,6 +34,9 @@ func (p *pod) containers() podfile.Cgroup {
 // makeGroup makes a group where the pod needs one: for itself where CRI names no
 // parent, for the reaper, or to have the parent made, and removed again.
 func (p *pod) makeGroup(ctx context.Context) error {
+	if p.of != nil {
+		return p.makeHalfGroup(ctx)
+	}
 	parent := p.parent()
 	var limits *specs.LinuxResources
 	switch {
@@ -70,6 +73,9 @@ func (p *pod) reaperGroup(ctx context.Context) (*cgroup.Group, error) {
 	if !p.plan.sharePID {
 		return nil, nil
 	}
+	if p.of != nil {
+		return p.of.Group, nil
+	}
 	if p.parent() != "" {
 		return p.group, nil
 	}
@@ -105,4 +111,20 @@ func resources(l *cri.LinuxPodSandboxConfig) *specs.LinuxResources {
 		out.CPU.Quota, out.CPU.Period = &quota, &unsigned
 	}
 	return out
+}
+
+// halfName is the group of the Linux containers of another kind's pod.
+const halfName = "linux"
+
+// makeHalfGroup makes a group for the Linux containers of another kind's pod where CRI
+// names no place for them: within the pod's own group where that can be.
+func (p *pod) makeHalfGroup(ctx context.Context) error {
+	if p.parent() != "" {
+		return nil
+	}
+	g, err := p.of.Group.Part(ctx, halfName, nil)
+	if err != nil {
+		return fmt.Errorf("cgroup of the pod's Linux containers: %w", err)
+	}
+	return p.keepGroup(ctx, g)
 }

@@ -26,6 +26,9 @@ func (p *pod) makeNamespaces(ctx context.Context) error {
 		}
 		defer func() { _ = net.Close() }() // only named to the kernel
 	}
+	if p.of != nil {
+		return p.borrowNamespaces(ctx, net)
+	}
 	if p.plan.user != nil || p.plan.sharePID {
 		return p.makeWithProcess(ctx, net)
 	}
@@ -111,11 +114,15 @@ func (u *userMap) beRoot() error {
 }
 
 // pinAll binds what the pod has of its own from a directory of /proc.
-func (p *pod) pinAll(proc string) error {
-	for name, own := range map[string]bool{
+func (p *pod) pinAll(proc string) error { return p.pinSome(proc, pinNames...) }
+
+// pinSome binds some of it.
+func (p *pod) pinSome(proc string, names ...string) error {
+	own := map[string]bool{
 		ipcName: !p.plan.hostIPC, utsName: !p.plan.hostNet, pidName: p.plan.sharePID, userName: p.plan.user != nil,
-	} {
-		if !own {
+	}
+	for _, name := range names {
+		if !own[name] {
 			continue
 		}
 		if err := pinAt(proc+"/ns/"+name, p.pin(name)); err != nil {

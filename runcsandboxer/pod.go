@@ -28,6 +28,8 @@ type pod struct {
 	s    *Sandboxer
 	r    *sandbox.Request
 	plan *plan
+	// of is set if it is the Linux half of another kind's pod.
+	of *Whole
 
 	mu     sync.Mutex                 // guards the fields below
 	linux  *cri.LinuxPodSandboxConfig // with the limits as they are now

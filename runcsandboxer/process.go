@@ -110,3 +110,46 @@ func (p *pod) configurePinned(net *os.File) error {
 		return p.plan.configure(net)
 	})
 }
+
+// borrowNamespaces pins the namespaces of another kind's pod, and makes one of pids if
+// its Linux containers share one.
+func (p *pod) borrowNamespaces(ctx context.Context, net *os.File) (err error) {
+	if err := p.pinSome(p.of.processDir(), ipcName, utsName); err != nil {
+		return err
+	}
+	if err := p.of.alive(); err != nil {
+		return err
+	}
+	if err := p.configurePinned(net); err != nil || !p.plan.sharePID {
+		return err
+	}
+	g, err := p.reaperGroup(ctx)
+	if err != nil {
+		return err
+	}
+	h, err := startHelper(ctx, p.s.config.Reaper, "p", nil, nil, g)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.abandon())
+		}
+	}()
+	if g != nil && g.State().Scope != "" {
+		if err := g.Add(ctx, h.reaper.Ref().Pid); err != nil {
+			return err
+		}
+	}
+	if err := p.keepReaper(ctx, h, nil); err != nil {
+		return err
+	}
+	if err := p.pinSome(h.dir(), pidName); err != nil {
+		return err
+	}
+	if err := h.release(); err != nil {
+		return fmt.Errorf("pod-reaper: %w", err)
+	}
+	p.adopt(h.reaper)
+	return nil
+}
