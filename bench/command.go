@@ -19,7 +19,7 @@ import (
 type command struct {
 	bin, tools, images, peers, wasmedge, out string
 	check, show                              string
-	only, contestants, tables                []string
+	only, contestants, tables, serveArgs     []string
 	n                                        int
 	full, smoke, update                      bool
 }
@@ -131,7 +131,7 @@ func (c *command) benchmarks() ([]lab.Benchmark, error) {
 func (c *command) options() (lab.Options, error) {
 	o := lab.Options{
 		Bin: c.bin, Tools: c.tools, Images: c.images, Peers: c.peers, WasmEdge: c.wasmedge,
-		Effort: lab.Quick, N: c.n, Contestants: c.contestants, Tables: c.tables, Log: os.Stderr,
+		Effort: lab.Quick, N: c.n, Contestants: c.contestants, Tables: c.tables, ServeArgs: c.serveArgs, Log: os.Stderr,
 	}
 	switch {
 	case c.full && c.smoke:
@@ -174,7 +174,8 @@ func (c *command) settings() map[string]string {
 	s := map[string]string{}
 	for name, value := range map[string]string{
 		"only": strings.Join(c.only, ","), "contestants": strings.Join(c.contestants, ","), "tables": strings.Join(c.tables, ","),
-		"n": strconv.Itoa(c.n), "full": strconv.FormatBool(c.full), "smoke": strconv.FormatBool(c.smoke),
+		"serve-arg": strings.Join(c.serveArgs, " "),
+		"n":         strconv.Itoa(c.n), "full": strconv.FormatBool(c.full), "smoke": strconv.FormatBool(c.smoke),
 	} {
 		if value != "" && value != "0" && value != "false" {
 			s[name] = value

@@ -43,6 +43,10 @@ func flags() *command {
 	flag.Func("only", "benchmarks to run, separated by commas: "+strings.Join(names(), ", "), list(&c.only))
 	flag.Func("contestants", "contestants that take part, separated by commas (default: what the effort allows)", list(&c.contestants))
 	flag.Func("tables", "tables to measure, separated by commas, of the benchmarks that measure each by itself: coldstart's host, bridge, host-10 …", list(&c.tables))
+	flag.Func("serve-arg", "argument of blazar serve, such as --prepared=4; may be repeated", func(s string) error {
+		c.serveArgs = append(c.serveArgs, s)
+		return nil
+	})
 	flag.IntVar(&c.n, "n", 0, "samples of each contestant (default: what the effort allows)")
 	flag.BoolVar(&c.full, "full", false, "measure everything, for as long as it takes")
 	flag.BoolVar(&c.smoke, "smoke", false, "run everything once, to see that it works")

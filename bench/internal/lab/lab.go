@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 
@@ -48,7 +50,9 @@ type Options struct {
 	Peers string
 	// WasmEdge is where libwasmedge was unpacked; empty where it is installed.
 	WasmEdge string
-	Effort   Effort
+	// ServeArgs are more arguments of blazar serve.
+	ServeArgs []string
+	Effort    Effort
 	// N is the number of samples of each contestant, 0 for what suits Effort.
 	N int
 	// Contestants are the names of those that take part, empty for what suits Effort.
@@ -133,10 +137,16 @@ func (l *Lab) Node(ctx context.Context) (*node.Node, error) {
 // Start starts a node of the caller's own, which the caller stops: for what has to
 // begin with fresh daemons.
 func (l *Lab) Start(ctx context.Context, serveArgs ...string) (*node.Node, error) {
+	return node.Start(ctx, node.Config{Bin: l.Bin, Tools: l.Tools, ServeArgs: append(l.serveArgs(), serveArgs...)})
+}
+
+// serveArgs are those of every blazar serve of the lab.
+func (l *Lab) serveArgs() []string {
+	args := slices.Clone(l.ServeArgs)
 	if l.WasmEdge != "" {
-		serveArgs = append([]string{"--wasmedge", l.WasmEdge}, serveArgs...)
+		args = append(args, "--wasmedge", l.WasmEdge)
 	}
-	return node.Start(ctx, node.Config{Bin: l.Bin, Tools: l.Tools, ServeArgs: serveArgs})
+	return args
 }
 
 // startShared starts the shared node, which has the floor beside it.
@@ -154,9 +164,11 @@ func (l *Lab) startShared(ctx context.Context) (err error) {
 			"runtime_type": "io.containerd.blazar.v1", "sandboxer": FloorHandler, "disable_pause_image_pull": true,
 		}},
 	}
-	if l.WasmEdge != "" {
-		config.ServeArgs = []string{"--wasmedge", l.WasmEdge}
+	// Programs of before the runc kind have none.
+	if _, err := os.Stat(filepath.Join(l.Bin, "pod-reaper")); err == nil {
+		config.Kinds = []string{node.Wasm, node.Runc}
 	}
+	config.ServeArgs = l.serveArgs()
 	l.node, err = node.Start(ctx, config)
 	return err
 }
