@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -23,6 +24,8 @@ const (
 	busyLayer     = "test.invalid/busy:layer"    // shape C
 	busyArtifact  = "test.invalid/busy:artifact" // shape D
 	rawImage      = "test.invalid/raw:linux"
+	taskWasm      = "test.invalid/task:wasm"  // guest/task in shape A
+	taskLinux     = "test.invalid/task:linux" // the same as a Linux program
 	twoLayers     = "test.invalid/bad:two-layers"
 	nativeImage   = "test.invalid/bad:native"
 	spinImage     = "test.invalid/bad:spin"
@@ -49,6 +52,10 @@ func loadImages(ctx context.Context, n *node.Node, dir string) error {
 	if err != nil {
 		return err
 	}
+	task, err := buildTask(ctx, dir)
+	if err != nil {
+		return err
+	}
 	native, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
 		return err
@@ -60,6 +67,8 @@ func loadImages(ctx context.Context, n *node.Node, dir string) error {
 		layerImage(busyLayer, busy),
 		artifact(busyArtifact, busy),
 		rootfsImage(rawImage, linux, map[string][]byte{"raw.wasm": raw, "busy.wasm": busy}, "/raw.wasm"),
+		rootfsImage(taskWasm, linux, map[string][]byte{"task.wasm": task["wasip1/wasm"]}, "/task.wasm"),
+		rootfsImage(taskLinux, linux, map[string][]byte{"task": task["linux/"+runtime.GOARCH]}, "/task"),
 		artifact(twoLayers, busy, raw),
 		rootfsImage(nativeImage, linux, map[string][]byte{"native": native[:1<<20]}, "/native"),
 		spin(busy),
@@ -94,6 +103,26 @@ func buildGuests(ctx context.Context, dir string) (busy, raw []byte, err error) 
 	}
 	raw, err = os.ReadFile(filepath.Join(dir, "raw.wasm"))
 	return busy, raw, err
+}
+
+// buildTask compiles guest/task for each platform that it is run on.
+func buildTask(ctx context.Context, dir string) (map[string][]byte, error) {
+	built := map[string][]byte{}
+	for _, platform := range []string{"wasip1/wasm", "linux/" + runtime.GOARCH} {
+		goos, goarch, _ := strings.Cut(platform, "/")
+		file := filepath.Join(dir, "task-"+goos)
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", file, "./guest/task")
+		cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("build guest task for %s: %w\n%s", platform, err, out)
+		}
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		built[platform] = content
+	}
+	return built, nil
 }
 
 // rootfsImage has the module as a file of its root file system: shapes A and B.

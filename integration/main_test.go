@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -74,7 +75,7 @@ func startNode(ctx context.Context, serve ...string) (*node.Node, error) {
 		return nil, err
 	}
 	return node.Start(ctx, node.Config{
-		Bin:       filepath.Join(root, "bin"),
+		Bin:       cmp.Or(os.Getenv("BLAZAR_BIN"), filepath.Join(root, "bin")),
 		Tools:     filepath.Join(root, ".cache", "bin"),
 		ServeArgs: append(libraries(root), serve...),
 	})

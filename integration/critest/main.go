@@ -18,6 +18,7 @@ type options struct {
 	skipped bool
 	procs   int
 	report  string
+	bin     string
 	root    string
 }
 
@@ -28,6 +29,7 @@ func main() {
 	flag.BoolVar(&o.skipped, "skipped", false, "run the specs of the skip list only, to see that they fail")
 	flag.IntVar(&o.procs, "procs", 4, "how many specs run at once")
 	flag.StringVar(&o.report, "report", "", "write every spec and its outcome into `file`")
+	flag.StringVar(&o.bin, "bin", "bin", "`folder` of Blazar's programs")
 	flag.StringVar(&o.root, "root", ".", "`folder` of the source tree")
 	inside := flag.Bool("inside", false, "is in namespaces of its own already")
 	flag.Parse()

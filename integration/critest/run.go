@@ -32,7 +32,7 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer removeDefaultCgroups(defaultCgroups())
 	c := node.Config{
-		Bin:        filepath.Join(root, "bin"),
+		Bin:        o.bin,
 		Tools:      filepath.Join(root, ".cache", "bin"),
 		Kinds:      []string{node.Runc},
 		LinuxOnly:  o.handler == node.Handler,

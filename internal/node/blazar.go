@@ -79,6 +79,20 @@ func answers(ctx context.Context, socket, kind string) error {
 	return err
 }
 
+// Endpoint asks a kind where the Task API of a pod is, and of which version: what
+// containerd's clients pass on when they make a task, and containerd's own service leaves
+// out of its answers.
+func (n *Node) Endpoint(ctx context.Context, kind, podID string) (address string, version uint32, err error) {
+	conn, err := dial(n.kindSocket(kind))
+	if err != nil {
+		return "", 0, err
+	}
+	defer func() { _ = conn.Close() }()
+	s, err := sandbox.NewControllerClient(conn).Status(namespaces.WithNamespace(ctx, "k8s.io"),
+		&sandbox.ControllerStatusRequest{Sandboxer: kind, SandboxID: podID})
+	return s.GetAddress(), s.GetVersion(), err
+}
+
 // RestartServe kills blazar serve as a crash would, and starts it again.
 func (n *Node) RestartServe(ctx context.Context) error {
 	n.KillServe()

@@ -9,7 +9,7 @@ const (
 )
 
 // DefaultKinds are those of a node that chooses none.
-var DefaultKinds = []string{Wasm}
+var DefaultKinds = []string{Wasm, Runc}
 
 // handlers are the runtime handlers that lead to each kind.
 var handlers = map[string][]string{
