@@ -9,15 +9,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cleanUp removes what is left of one container: the mounts below its bundle.
+// cleanUp removes what is left of one container: a Linux container that nobody serves
+// any more, and the mounts below its bundle.
 // The bundle itself is containerd's to remove, which it does next, and which a
 // busy mount would make it fail at; hence MNT_DETACH. A pod that lives is not
 // harmed: its containers' mounts are below its own root, not in the bundle.
-func cleanUp(id, bundle string) error {
+func cleanUp(id, bundle string) (*exit, error) {
 	dir, err := bundleDir(id, bundle)
 	if err != nil || dir == "" {
-		return err
+		return nil, err
 	}
+	e, err := endContainer(id, dir)
+	if err != nil {
+		return e, errors.Join(err, unmount(dir))
+	}
+	if err := unmount(dir); err != nil {
+		return e, err
+	}
+	return e, removeRecord(id, dir)
+}
+
+// unmount unmounts what is mounted below a bundle.
+func unmount(dir string) error {
 	table, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return fmt.Errorf("list mounts: %w", err)

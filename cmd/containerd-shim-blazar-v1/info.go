@@ -61,7 +61,7 @@ func info(stdin io.Reader) ([]byte, error) {
 	v = appendString(v, versionRevision, version.Revision())
 	var f []byte
 	f = appendString(f, anyTypeURL, featuresURL)
-	f = appendString(f, anyValue, featuresJSON)
+	f = appendString(f, anyValue, runtimeFeatures(options))
 
 	var b []byte
 	b = appendString(b, infoName, runtimeName)

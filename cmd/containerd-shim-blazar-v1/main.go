@@ -45,10 +45,11 @@ func run(args []string, stdin io.Reader, stdout io.Writer) error {
 		_, err = stdout.Write(answer)
 		return err
 	case c.action == "delete":
-		if err := cleanUp(c.id, c.bundle); err != nil {
+		e, err := cleanUp(c.id, c.bundle)
+		if err != nil {
 			return err
 		}
-		_, err := stdout.Write(deleteResponse(time.Now()))
+		_, err = stdout.Write(deleteResponse(e, time.Now()))
 		return err
 	case c.action == "start":
 		return errStart

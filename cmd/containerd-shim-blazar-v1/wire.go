@@ -21,13 +21,18 @@ const (
 const statusUnknown = 128 + 9
 
 // deleteResponse is the answer to delete. containerd uses it only where nobody
-// told it the container's real exit: the pod's process has died.
-func deleteResponse(at time.Time) []byte {
+// told it the container's real exit: the pod's process, or the task server, has died.
+// e is the exit if that has recorded it before.
+func deleteResponse(e *exit, at time.Time) []byte {
+	status := uint64(statusUnknown)
+	if e != nil {
+		status, at = e.status, e.at
+	}
 	var t []byte
 	t = appendVarint(t, timestampSeconds, uint64(at.Unix()))
 	t = appendVarint(t, timestampNanos, uint64(at.Nanosecond()))
 	var b []byte
-	b = appendVarint(b, deleteExitStatus, statusUnknown)
+	b = appendVarint(b, deleteExitStatus, status)
 	return appendBytes(b, deleteExitedAt, t)
 }
 

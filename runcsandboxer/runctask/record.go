@@ -21,9 +21,11 @@ const recordVersion = 1
 const (
 	recordName = "record.json"
 	pidName    = "pid"
-	// linkName is the link in a bundle to the record's directory;
-	// cmd/containerd-shim-blazar-v1 follows it.
+	// linkName is the link in a bundle to the record's directory, and endName the file
+	// there with what it takes to end the container: cmd/containerd-shim-blazar-v1
+	// follows the one and reads the other.
 	linkName = "taskd"
+	endName  = "end"
 )
 
 // Phases of a container in its record.
@@ -39,7 +41,6 @@ const (
 )
 
 // record is what a restarted task server has to know of a container.
-// cmd/containerd-shim-blazar-v1 reads the fields that it needs to end it.
 type record struct {
 	Version   int    `json:"version"`
 	ID        string `json:"id"`
@@ -89,18 +90,38 @@ func (c *container) save() error {
 	if err == nil {
 		err = replace(filepath.Join(c.dir, recordName), b)
 	}
+	if err == nil {
+		err = replace(filepath.Join(c.dir, endName), c.record.end())
+	}
 	if err != nil {
 		return fmt.Errorf("record of container %s: %w", c.record.ID, err)
 	}
 	return nil
 }
 
-// change changes the record and saves it.
+// end is the part of the record that somebody needs who reads no JSON.
+func (r *record) end() []byte {
+	b := fmt.Appendf(nil, "id %q\npod_dir %q\nbinary %q\nroot %q\ncgroup_dir %q\nsystemd %t\n",
+		r.ID, r.PodDir, r.Binary, r.Root, r.CgroupDir, r.Systemd)
+	if r.Init != nil {
+		b = fmt.Appendf(b, "init %d %d\n", r.Init.Pid, r.Init.StartTime)
+	}
+	if r.Exit != nil {
+		b = fmt.Appendf(b, "exit %d %d\n", r.Exit.Status, r.Exit.At.UnixNano())
+	}
+	return b
+}
+
+// change changes the record and saves it, unless containerd has given the container up
+// and the record was removed.
 func (c *container) change(f func(r *record)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f(&c.record)
-	return c.save()
+	if err := c.save(); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // load reads the record in a directory.
