@@ -87,17 +87,7 @@ func (p *pod) endContainers(ctx context.Context) error {
 			log.G(ctx).WithError(err).Warn("the task server cannot end the containers of a pod: they are killed by their cgroups")
 		}
 	}
-	var errs []error
-	for _, c := range all {
-		g, err := cgroup.OfContainer(c.CgroupsPath)
-		if err == nil {
-			err = g.Kill(ctx)
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("container %s: %w", c.ID, err))
-		}
-	}
-	return errors.Join(errs...)
+	return KillNoted(ctx, p.r.Dir, "")
 }
 
 // Delete ends what still runs and frees everything. What failed may be tried again.

@@ -91,3 +91,13 @@ func notePath(dir, containerID string) (string, error) {
 	}
 	return filepath.Join(dir, Notes, containerID+noteSuffix), nil
 }
+
+// Noted says whether there is a note of a container.
+func Noted(dir, containerID string) bool {
+	path, err := notePath(dir, containerID)
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(path)
+	return err == nil
+}
