@@ -37,6 +37,8 @@ type Config struct {
 	// Prepared is how many wasm-tasks are started before there are pods for them; 0 for
 	// none.
 	Prepared int
+	// Linux runs containers that are no WebAssembly; nil where there are none to be.
+	Linux LinuxRunner
 	// LogLevel is what wasm-task logs at.
 	LogLevel string
 }

@@ -17,13 +17,13 @@ import (
 // stopTimeout bounds the wait for a process that was sent SIGKILL.
 const stopTimeout = 20 * time.Second
 
-// Stop kills wasm-task and the workers, and with them every guest, and returns when
-// they are gone.
+// Stop kills wasm-task and the workers, and with them every guest, and the pod's Linux
+// containers, and returns when they are gone.
 func (p *pod) Stop(ctx context.Context) error {
 	if err := p.stopTask(ctx); err != nil {
 		return err
 	}
-	return p.stopWorkers(ctx)
+	return errors.Join(p.stopWorkers(ctx), p.endLinux(ctx))
 }
 
 func (p *pod) stopTask(ctx context.Context) error {
@@ -61,7 +61,7 @@ func (p *pod) Delete(ctx context.Context) error {
 	if err := p.release(ctx); err != nil {
 		return err
 	}
-	if err := p.deleteWorkers(ctx); err != nil {
+	if err := errors.Join(p.deleteWorkers(ctx), p.deleteLinux(ctx)); err != nil {
 		return err
 	}
 	p.mu.Lock()
