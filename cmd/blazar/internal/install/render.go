@@ -11,13 +11,14 @@ import (
 var templates embed.FS
 
 // handlers are the runtime handlers that containerd is told of, and the kind of
-// sandbox behind each.
-var handlers = []struct{ Name, Kind string }{
-	{"blazar-wasm", "wasm"},
-	{"blazar-wasmtime", "wasm"},
-	{"blazar-wasmedge", "wasm"},
-	{"blazar-wazero", "wasm"},
-	{"blazar-runc", "runc"},
+// sandbox behind each. An OCI runtime named here is asked for what it can do, which CRI
+// tells kubelets: without user namespaces there, pods with hostUsers: false are refused.
+var handlers = []struct{ Name, Kind, Runtime string }{
+	{"blazar-wasm", "wasm", ""},
+	{"blazar-wasmtime", "wasm", ""},
+	{"blazar-wasmedge", "wasm", ""},
+	{"blazar-wazero", "wasm", ""},
+	{"blazar-runc", "runc", "runc"},
 }
 
 // annotations are the patterns of a container's annotations that CRI hands on;
