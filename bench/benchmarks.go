@@ -2,6 +2,7 @@ package main
 
 import (
 	"blazar/bench/coldstart"
+	"blazar/bench/density"
 	"blazar/bench/intask"
 	"blazar/bench/internal/lab"
 	"blazar/bench/podrate"
@@ -12,4 +13,5 @@ var benchmarks = []lab.Benchmark{
 	coldstart.Benchmark{},
 	podrate.Benchmark{},
 	intask.Benchmark{},
+	density.Benchmark{},
 }
