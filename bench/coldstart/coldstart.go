@@ -53,6 +53,11 @@ func (Benchmark) Run(ctx context.Context, l *lab.Lab) (*report.Section, error) {
 		if !slices.ContainsFunc(entrants, func(e lab.Entrant) bool { return e.Uncached == sc.uncached }) {
 			continue
 		}
+		entrants, notes, err := m.warmUp(ctx, sc, entrants)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w\n%s", sc.title(), err, n.Log("containerd", 10))
+		}
+		s.Notes = append(s.Notes, notes...)
 		t, err := m.measure(ctx, sc, entrants)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w\n%s", sc.title(), err, n.Log("containerd", 10))
@@ -99,26 +104,41 @@ type meter struct {
 	random *rand.Rand
 }
 
-// measure runs the rounds of a scenario.
-func (m *meter) measure(ctx context.Context, sc scenario, field []lab.Entrant) (*report.Table, error) {
-	t := newTable(sc, field)
+// warmUp runs the pods of a scenario before those that count. A peer of which none
+// runs does not take part any more.
+func (m *meter) warmUp(ctx context.Context, sc scenario, field []lab.Entrant) (left []lab.Entrant, notes []string, err error) {
 	m.runner.Bridge = sc.bridge
-	count := m.lab.Samples(sc.quick, sc.full)
-	if m.lab.Effort > lab.Smoke {
-		count = max(count, sc.parallel)
-	}
-	m.lab.Say("cold start, %s: %d pods of each of %d contestants", sc.title(), count, len(field))
 	for _, e := range field {
 		pods := lab.Pick(m.lab.Effort, 1, warmup, warmup)
 		if e.Uncached {
 			pods = 1 // it leaves the artifact that is evicted first
 		}
 		for range pods {
-			if _, err := m.runner.One(ctx, e); err != nil {
-				return nil, fmt.Errorf("warm up %s: %w", e.Name, err)
+			_, err = m.runner.One(ctx, e)
+			if err != nil {
+				break
 			}
 		}
+		switch {
+		case err == nil:
+			left = append(left, e)
+		case e.Peer && ctx.Err() == nil:
+			notes = append(notes, fmt.Sprintf("%s did not take part in %s: %v.", e.Name, sc.title(), err))
+		default:
+			return nil, nil, fmt.Errorf("warm up %s: %w", e.Name, err)
+		}
 	}
+	return left, notes, nil
+}
+
+// measure runs the rounds of a scenario.
+func (m *meter) measure(ctx context.Context, sc scenario, field []lab.Entrant) (*report.Table, error) {
+	t := newTable(sc, field)
+	count := m.lab.Samples(sc.quick, sc.full)
+	if m.lab.Effort > lab.Smoke {
+		count = max(count, sc.parallel)
+	}
+	m.lab.Say("cold start, %s: %d pods of each of %d contestants", sc.title(), count, len(field))
 	for done := 0; done < count; done += sc.parallel {
 		batch := min(sc.parallel, count-done)
 		for _, i := range m.random.Perm(len(field)) {

@@ -20,6 +20,9 @@ type Contestant struct {
 	Annotations map[string]string
 	// Uncached says that the module is compiled anew for every pod: Evict first.
 	Uncached bool
+	// Peer says that it is not part of Blazar nor of containerd: whether it works here is
+	// for it to show.
+	Peer bool
 	// From is the least effort at which it takes part when nobody was named.
 	From Effort
 }
@@ -74,6 +77,9 @@ func Contestants() []Contestant {
 			uncached(engine.name+"-uncached", "Blazar, "+engine.what+", compiled anew", engine.handler, id, "hello-c", from),
 			uncached(engine.name+"-go-uncached", "Blazar, "+engine.what+", 2.5 MB of Go, compiled anew", engine.handler, id, "hello-go", from),
 		)
+	}
+	for _, p := range peers {
+		all = append(all, p.contestant())
 	}
 	return all
 }

@@ -157,7 +157,7 @@ func (l *Lab) startShared(ctx context.Context) (err error) {
 		}
 	}
 	config := node.Config{
-		Bin: l.Bin, Tools: l.Tools,
+		Bin: l.Bin, Tools: l.Tools, ServeArgs: l.serveArgs(),
 		Sandboxers: map[string]string{FloorHandler: l.floor.socket()},
 		Runtimes: map[string]map[string]any{FloorHandler: {
 			// Blazar's shim, which containerd asks for once and runs after every container.
@@ -168,7 +168,16 @@ func (l *Lab) startShared(ctx context.Context) (err error) {
 	if _, err := os.Stat(filepath.Join(l.Bin, "pod-reaper")); err == nil {
 		config.Kinds = []string{node.Wasm, node.Runc}
 	}
-	config.ServeArgs = l.serveArgs()
+	for _, p := range peers {
+		runtime, socket := p.find(ctx, l.floor.dir)
+		if runtime == nil {
+			continue
+		}
+		config.Runtimes[p.name] = runtime
+		if socket != "" {
+			config.Sandboxers[p.name] = socket
+		}
+	}
 	l.node, err = node.Start(ctx, config)
 	return err
 }

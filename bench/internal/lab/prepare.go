@@ -37,6 +37,9 @@ func (l *Lab) Field(ctx context.Context, n *node.Node, wanted ...string) (field 
 			continue
 		}
 		if missing := l.missing(c, handlers); missing != "" {
+			if c.Peer && len(l.Contestants) == 0 {
+				continue // most machines have none
+			}
 			notes = append(notes, fmt.Sprintf("%s did not take part: %s.", c.Name, missing))
 			continue
 		}
