@@ -98,6 +98,9 @@ func (p *pod) file() *podfile.Pod {
 	case p.plan.sharePID:
 		f.Namespaces.PID, f.Pid = p.pin(pidName), uint32(p.record.Reaper.Pid)
 	}
+	if p.of != nil {
+		f.Pid = uint32(p.of.Process.Ref().Pid) // what containerd was told
+	}
 	if p.plan.user != nil {
 		f.Namespaces.User = p.pin(userName)
 	}
