@@ -112,10 +112,22 @@ func newNode(t testing.TB, change ...func(*Config)) *node {
 	}
 	n.serve()
 	t.Cleanup(func() {
+		if t.Failed() {
+			n.endAll()
+		}
 		n.stop()
 		n.clean()
 	})
 	return n
+}
+
+// endAll ends what a failed test has left.
+func (n *node) endAll() {
+	for _, c := range n.server.runtime.all() {
+		if err := c.remove(n.call()); err != nil {
+			n.Error(err)
+		}
+	}
 }
 
 // clean checks that nothing is left.

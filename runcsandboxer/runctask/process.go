@@ -246,7 +246,7 @@ func (p *process) release() error {
 	p.mu.Unlock()
 	var err error
 	if in != nil {
-		err = in.Close()
+		err = in.CloseStdin() // the other end is the process's
 	}
 	if t != nil {
 		err = errors.Join(err, t.Close())

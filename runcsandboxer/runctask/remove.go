@@ -13,6 +13,7 @@ import (
 	runc "github.com/containerd/go-runc"
 	"github.com/containerd/log"
 
+	"blazar/internal/cgroup"
 	"blazar/internal/proc"
 	"blazar/runcsandboxer/podfile"
 )
@@ -36,13 +37,20 @@ func (c *container) scrap(ctx context.Context) error {
 			}
 		}
 	}
-	if !c.group.Exists() {
+	if c.group.Exists() {
+		if err := c.group.Delete(ctx); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	if cgroup.HostMode() != cgroup.Hybrid {
 		return nil
 	}
-	if err := c.group.Delete(ctx); err != nil {
-		return fmt.Errorf("%s: %w", c.name, err)
+	// Runtimes make a group of v2 too where it is beside v1.
+	err := os.Remove(filepath.Join(cgroupRoot, "unified", c.record.CgroupDir))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // killRest ends the first process and everything in the container's cgroup.

@@ -47,7 +47,7 @@ func main() {
 		fmt.Println("deaf")
 		time.Sleep(time.Hour)
 	case "signal":
-		must(syscall.Kill(os.Getpid(), syscall.SIGUSR1))
+		must(syscall.Kill(os.Getpid(), syscall.SIGTERM))
 		time.Sleep(time.Hour)
 	case "size":
 		var size [4]uint16
