@@ -97,6 +97,7 @@ $(TOOLS)/linux-%: tools/linux/%.c
 build: ## build Blazar into bin/
 	@mkdir -p $(BIN)
 	@$(STEP) "blazar" env CGO_ENABLED=1 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/blazar ./cmd/blazar
+	@$(STEP) "blazard" env CGO_ENABLED=0 go build -tags grpcnotrace -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/blazard ./cmd/blazard
 	@$(STEP) "wasm-task" env CGO_ENABLED=1 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/wasm-task ./cmd/wasm-task
 	@$(STEP) "pod-reaper" tools/reaper-cc $(BIN)/pod-reaper
 	@$(STEP) "containerd-shim-blazar-v1" env CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/containerd-shim-blazar-v1 ./cmd/containerd-shim-blazar-v1

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"blazar/cmd/blazar/internal/doctor"
+	"blazar/cmd/internal/daemon"
 	"blazar/internal/config"
 )
 
@@ -59,9 +60,9 @@ func examine(ctx context.Context, c *cli.Command) *doctor.Host {
 		Strict:            conf.Wasm.Confinement == config.Strict,
 		Kernel:            doctor.RealKernel(layers(c.String("layers"))),
 		Engines:           describedEngines(conf),
-		WasmTask:          cmp.Or(c.String("wasm-task"), conf.Wasm.Task, findProgram("wasm-task")),
+		WasmTask:          cmp.Or(c.String("wasm-task"), conf.Wasm.Task, daemon.FindProgram("wasm-task")),
 		Runc:              conf.Runc.Binary,
-		Reaper:            cmp.Or(conf.Runc.Reaper, findProgram("pod-reaper")),
+		Reaper:            cmp.Or(conf.Runc.Reaper, daemon.FindProgram("pod-reaper")),
 		Sockets:           map[string]string{},
 		ContainerdAddress: cmp.Or(c.String("containerd"), conf.Containerd.Address),
 	}

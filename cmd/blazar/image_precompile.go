@@ -15,6 +15,7 @@ import (
 	"github.com/distribution/reference"
 	"github.com/urfave/cli/v3"
 
+	"blazar/cmd/internal/daemon"
 	"blazar/internal/config"
 	ociwasm "blazar/oci-wasm"
 	"blazar/wasmsandboxer/precompile"
@@ -63,12 +64,12 @@ func imagePrecompile() *cli.Command {
 
 // precompileAll goes on after a failure and reports all of them.
 func precompileAll(ctx context.Context, cfg config.Config, c *cli.Command) (err error) {
-	cache, err := openCache(cfg)
+	cache, err := daemon.OpenCache(cfg, "")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, cache.Close()) }()
-	compiler, err := newCompiler(cfg, describedEngines(cfg), cache, c.StringSlice("engine"))
+	compiler, err := daemon.NewCompiler(cfg, describedEngines(cfg), cache, c.StringSlice("engine"))
 	if err != nil {
 		return err
 	}

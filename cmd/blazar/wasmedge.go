@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -13,15 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"blazar/cmd/internal/builtin"
+	"blazar/cmd/internal/daemon"
+	"blazar/cmd/internal/described"
 	"blazar/engines"
 	"blazar/internal/config"
 	"blazar/internal/wasmedgelib"
 )
-
-// wasmedgePlace is where libwasmedge is to be found, as wasmedgelib.Find takes it.
-func wasmedgePlace(cfg config.Config) string {
-	return cmp.Or(cfg.Wasm.WasmEdge, os.Getenv(wasmedgelib.Env))
-}
 
 // describedEngines are the engines for a process that does not run them.
 func describedEngines(cfg config.Config) *engines.Registry {
@@ -29,21 +25,12 @@ func describedEngines(cfg config.Config) *engines.Registry {
 	if err != nil {
 		self = "/proc/self/exe" // which a loader cannot start
 	}
-	return builtin.Described(self, wasmedgePlace(cfg))
-}
-
-// compilerEnv is the environment of compiling children; nil for the usual one.
-func compilerEnv(cfg config.Config) []string {
-	place := wasmedgePlace(cfg)
-	if place == "" {
-		return nil
-	}
-	return []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", wasmedgelib.Env + "=" + place}
+	return builtin.Described(self, daemon.WasmEdgePlace(cfg))
 }
 
 func describeEngineCommand() *cli.Command {
 	return &cli.Command{
-		Name:      builtin.DescribeCommand,
+		Name:      described.Command,
 		Usage:     "print what an engine is; started by blazar itself, not by people",
 		ArgsUsage: "ENGINE",
 		Hidden:    true,

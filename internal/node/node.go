@@ -32,6 +32,9 @@ type Config struct {
 	Kinds []string
 	// ServeArgs are more arguments of blazar serve, TaskdArgs of blazar taskd.
 	ServeArgs, TaskdArgs []string
+	// OCIRuntime is the path of the program that runs the containers of blazar-runc;
+	// empty means the runc of Tools.
+	OCIRuntime string
 	// Sandboxers are more proxy plugins of containerd of the type sandbox: sockets by
 	// name. Whoever starts the node serves them.
 	Sandboxers map[string]string
@@ -196,7 +199,12 @@ func (n *Node) copyPrograms() error {
 			return err
 		}
 	}
-	return nil
+	// Without it blazar does what it does.
+	err := copyProgram(filepath.Join(n.state.Config.Bin, "blazard"), n.path("bin", "blazard"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // copyProgram copies as cp and packages do. A program that is written at once lies in

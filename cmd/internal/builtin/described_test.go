@@ -10,16 +10,18 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"blazar/cmd/internal/described"
+	"blazar/engines"
 	"blazar/internal/testneeds"
 	"blazar/internal/wasmedgelib"
 )
 
 // TestMain lets the test binary be the child that describes engines.
 func TestMain(m *testing.M) {
-	if len(os.Args) != 3 || os.Args[1] != DescribeCommand {
+	if len(os.Args) < 2 || os.Args[1] != described.Command {
 		os.Exit(m.Run())
 	}
-	b, err := Describe(context.Background(), os.Args[2])
+	b, err := Describe(context.Background(), strings.Join(os.Args[2:], " "))
 	if err == nil {
 		_, err = os.Stdout.Write(b)
 	}
@@ -77,5 +79,45 @@ func TestDescribedMissing(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// A program without engines knows those of another as they know themselves.
+func TestDescribedAll(t *testing.T) {
+	r, err := described.All(t.Context(), self(t), "/nowhere/libwasmedge.so")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := Engines()
+	if got, want := r.Names(), all.Names(); !slices.Equal(got, want) {
+		t.Errorf("engines %q, want %q", got, want)
+	}
+	for _, name := range all.Names() {
+		if name == wasmedgelib.Engine {
+			if _, err := r.Open(t.Context(), name); !errdefs.IsNotFound(err) {
+				t.Errorf("a library that is not there: %v", err)
+			}
+			continue
+		}
+		for _, name := range []string{name, name + engines.BaselineSuffix} {
+			here, want := all.Open(t.Context(), name)
+			e, err := r.Open(t.Context(), name)
+			if (err == nil) != (want == nil) || errdefs.IsNotImplemented(err) != errdefs.IsNotImplemented(want) {
+				t.Errorf("%s: %v, want %v", name, err, want)
+			}
+			if err == nil && !reflect.DeepEqual(e.Info(), here.Info()) {
+				t.Errorf("described as %+v, it is %+v", e.Info(), here.Info())
+			}
+		}
+	}
+}
+
+func TestDescribedByNobody(t *testing.T) {
+	for program, is := range map[string]func(error) bool{
+		"/nowhere/blazar": errdefs.IsUnavailable, "/bin/false": errdefs.IsUnavailable, "/bin/echo": errdefs.IsInternal,
+	} {
+		if _, err := described.All(t.Context(), program, ""); !is(err) || !strings.Contains(err.Error(), program) {
+			t.Errorf("%s: %v", program, err)
+		}
 	}
 }

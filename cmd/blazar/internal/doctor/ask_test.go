@@ -87,7 +87,7 @@ func TestInstalledConfiguration(t *testing.T) {
 	}
 	testneeds.File(t, filepath.Join(tools, "containerd"), "`make tools` builds it")
 	from := filepath.Dir(goBuild(t, shimBinary, "blazar/cmd/containerd-shim-blazar-v1", "0"))
-	for _, name := range []string{"blazar", "wasm-task", "pod-reaper"} { // not run here
+	for _, name := range []string{"blazar", "blazard", "wasm-task", "pod-reaper"} { // not run here
 		if err := os.WriteFile(filepath.Join(from, name), nil, 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -36,7 +36,7 @@ func Busy(o Options) error {
 	if pids := running["pod-reaper"]; len(pids) > 0 {
 		return fmt.Errorf("%d pods of Linux containers still run (processes %s): remove them first, or use --force and lose them: %w", len(pids), strings.Join(pids, ", "), errdefs.ErrFailedPrecondition)
 	}
-	if pids := running["blazar"]; len(pids) > 0 {
+	if pids := append(running["blazard"], running["blazar"]...); len(pids) > 0 {
 		return fmt.Errorf("a daemon still runs (process %s): `systemctl disable --now blazar blazar-taskd` first, or use --force: %w", strings.Join(pids, ", "), errdefs.ErrFailedPrecondition)
 	}
 	return nil

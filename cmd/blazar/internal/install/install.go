@@ -42,6 +42,7 @@ type Options struct {
 var binaries = []struct{ name, dir string }{
 	{"blazar", "bin"},
 	{shimBinary, "bin"},
+	{"blazard", "libexec/blazar"},
 	{"wasm-task", "libexec/blazar"},
 	{"pod-reaper", "libexec/blazar"},
 }

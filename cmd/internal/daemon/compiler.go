@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -13,12 +13,12 @@ import (
 	"blazar/wasmsandboxer/precompile"
 )
 
-// openCache opens the cache of compiled modules that pods use, with a compiler in
-// children of this process.
-func openCache(cfg config.Config) (*ociwasm.Cache, error) {
+// OpenCache opens the cache of compiled modules that pods use. The compiler runs in
+// children: of this program, or of compiler if that is not empty.
+func OpenCache(cfg config.Config, compiler string) (*ociwasm.Cache, error) {
 	return ociwasm.OpenCache(filepath.Join(cfg.Root, "cache"), ociwasm.CacheOptions{
 		MaxBytes: cfg.Wasm.CacheBytes,
-		Compiler: &ociwasm.ExecCompiler{Env: compilerEnv(cfg), Limits: ociwasm.CompileLimits{
+		Compiler: &ociwasm.ExecCompiler{Binary: compiler, Env: compilerEnv(cfg), Limits: ociwasm.CompileLimits{
 			Memory: cfg.Wasm.CompileMemory,
 			CPU:    time.Duration(cfg.Wasm.CompileSeconds) * time.Second,
 			Wall:   time.Duration(cfg.Wasm.CompileSeconds) * time.Second,
@@ -26,8 +26,8 @@ func openCache(cfg config.Config) (*ociwasm.Cache, error) {
 	})
 }
 
-// newCompiler makes what compiles images for the named engines.
-func newCompiler(cfg config.Config, r *engines.Registry, cache *ociwasm.Cache, names []string) (*precompile.Compiler, error) {
+// NewCompiler makes what compiles images for the named engines.
+func NewCompiler(cfg config.Config, r *engines.Registry, cache *ociwasm.Cache, names []string) (*precompile.Compiler, error) {
 	names, err := precompile.Resolve(names, cfg.Wasm.Engine, r)
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func newCompiler(cfg config.Config, r *engines.Registry, cache *ociwasm.Cache, n
 
 // watchImages compiles images as they appear in containerd until stop, which waits.
 func watchImages(cfg config.Config, r *engines.Registry, cache *ociwasm.Cache) (stop func() error, err error) {
-	c, err := newCompiler(cfg, r, cache, cfg.Wasm.Precompile)
+	c, err := NewCompiler(cfg, r, cache, cfg.Wasm.Precompile)
 	if err != nil {
 		return nil, err
 	}

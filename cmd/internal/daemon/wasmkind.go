@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"errors"
@@ -16,7 +16,7 @@ import (
 )
 
 // wasmKind makes the sandboxer of wasm pods and what it needs.
-func wasmKind(cfg config.Config) (_ sandbox.Sandboxer, closeAll func() error, err error) {
+func wasmKind(cfg config.Config, p Programs) (_ sandbox.Sandboxer, closeAll func() error, err error) {
 	var closers []func() error
 	closeAll = func() error {
 		var errs []error
@@ -33,7 +33,7 @@ func wasmKind(cfg config.Config) (_ sandbox.Sandboxer, closeAll func() error, er
 	if st, err := os.Stat(cfg.Wasm.Task); err != nil || !st.Mode().IsRegular() {
 		return nil, nil, fmt.Errorf("wasm-task is not at %s: build it, or name it with --wasm-task: %w", cfg.Wasm.Task, errdefs.ErrNotFound)
 	}
-	cache, err := openCache(cfg)
+	cache, err := OpenCache(cfg, p.Compiler)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -53,7 +53,10 @@ func wasmKind(cfg config.Config) (_ sandbox.Sandboxer, closeAll func() error, er
 	if err != nil {
 		return nil, nil, err
 	}
-	engines := describedEngines(cfg)
+	engines, err := p.Engines(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
 	kind, err := wasmsandboxer.New(wasmsandboxer.Config{
 		Node: &host.Node{
 			Containers: containers, Engines: engines, DefaultEngine: cfg.Wasm.Engine,
@@ -62,7 +65,7 @@ func wasmKind(cfg config.Config) (_ sandbox.Sandboxer, closeAll func() error, er
 			FirstTier:      cfg.Wasm.FirstTier,
 			BestEffort:     cfg.Wasm.Confinement == config.BestEffort,
 		},
-		Binary: cfg.Wasm.Task, WasmEdge: wasmedgePlace(cfg), Sockets: filepath.Join(cfg.State, "s"), IDs: ids,
+		Binary: cfg.Wasm.Task, WasmEdge: WasmEdgePlace(cfg), Sockets: filepath.Join(cfg.State, "s"), IDs: ids,
 		CgroupParent: cfg.Wasm.CgroupParent, MemoryOverhead: cfg.Wasm.MemoryOverhead, LogLevel: cfg.LogLevel,
 		Prepared: cfg.Wasm.Prepared,
 	})

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"blazar/internal/config"
@@ -8,7 +8,7 @@ import (
 )
 
 // runcKind makes the sandboxer of pods of Linux containers.
-func runcKind(cfg config.Config) (sandbox.Sandboxer, func() error, error) {
+func runcKind(cfg config.Config, _ Programs) (sandbox.Sandboxer, func() error, error) {
 	kind, err := runcsandboxer.New(runcsandboxer.Config{
 		Reaper: cfg.Runc.Reaper, TaskSocket: cfg.TaskSocket(), Tasks: ctl.Client{Path: ctl.Socket(cfg.State)},
 		CgroupParent:      cfg.Runc.CgroupParent,
