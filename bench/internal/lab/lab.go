@@ -137,7 +137,15 @@ func (l *Lab) Node(ctx context.Context) (*node.Node, error) {
 // Start starts a node of the caller's own, which the caller stops: for what has to
 // begin with fresh daemons.
 func (l *Lab) Start(ctx context.Context, serveArgs ...string) (*node.Node, error) {
-	return node.Start(ctx, node.Config{Bin: l.Bin, Tools: l.Tools, ServeArgs: append(l.serveArgs(), serveArgs...)})
+	return node.Start(ctx, node.Config{Bin: l.Bin, Tools: l.Tools, Kinds: l.kinds(), ServeArgs: append(l.serveArgs(), serveArgs...)})
+}
+
+// kinds are those of pods that the programs serve: earlier ones have no pod-reaper.
+func (l *Lab) kinds() []string {
+	if _, err := os.Stat(filepath.Join(l.Bin, "pod-reaper")); err != nil {
+		return []string{node.Wasm}
+	}
+	return node.DefaultKinds
 }
 
 // serveArgs are those of every blazar serve of the lab.
@@ -157,16 +165,12 @@ func (l *Lab) startShared(ctx context.Context) (err error) {
 		}
 	}
 	config := node.Config{
-		Bin: l.Bin, Tools: l.Tools, ServeArgs: l.serveArgs(),
+		Bin: l.Bin, Tools: l.Tools, Kinds: l.kinds(), ServeArgs: l.serveArgs(),
 		Sandboxers: map[string]string{FloorHandler: l.floor.socket()},
 		Runtimes: map[string]map[string]any{FloorHandler: {
 			// Blazar's shim, which containerd asks for once and runs after every container.
 			"runtime_type": "io.containerd.blazar.v1", "sandboxer": FloorHandler, "disable_pause_image_pull": true,
 		}},
-	}
-	// Programs of before the runc kind have none.
-	if _, err := os.Stat(filepath.Join(l.Bin, "pod-reaper")); err == nil {
-		config.Kinds = []string{node.Wasm, node.Runc}
 	}
 	for _, p := range peers {
 		runtime, socket := p.find(ctx, l.floor.dir)
