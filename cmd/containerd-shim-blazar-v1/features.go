@@ -21,6 +21,11 @@ const (
 	// binaryKey is the key of the OCI runtime in that table, as for containerd's own
 	// runc runtime. Handlers of Linux containers have it, those of wasm pods do not.
 	binaryKey = "BinaryName"
+	// runcURL is the message in which the table comes when the handler's runtime_type is
+	// io.containerd.runc.v2 and its runtime_path this program; binary_name is field 6
+	// (containerd/api/types/runc/options/oci.proto).
+	runcURL    = "containerd.runc.v1.Options"
+	runcBinary = 6
 
 	featuresTimeout = 5 * time.Second
 	maxFeatures     = 1 << 20
@@ -28,8 +33,14 @@ const (
 
 // runtimeFeatures is what the runtime can do: an OCI runtime says it itself.
 func runtimeFeatures(options []byte) string {
-	binary := tomlString(string(field(options, anyValue, optionsBody)), binaryKey)
-	if binary == "" || !strings.HasSuffix(string(field(options, anyTypeURL)), optionsURL) {
+	binary := ""
+	switch url := string(field(options, anyTypeURL)); {
+	case strings.HasSuffix(url, optionsURL):
+		binary = tomlString(string(field(options, anyValue, optionsBody)), binaryKey)
+	case strings.HasSuffix(url, runcURL):
+		binary = string(field(options, anyValue, runcBinary))
+	}
+	if binary == "" {
 		return featuresJSON
 	}
 	if out, err := runFeatures(binary); err == nil {

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/containerd/containerd/api/types"
 	runcoptions "github.com/containerd/containerd/api/types/runc/options"
+	"github.com/containerd/containerd/api/types/runtimeoptions/v1"
 	_ "github.com/containerd/containerd/v2/core/runtime" // registers the type URLs
 	"github.com/containerd/typeurl/v2"
 	"github.com/opencontainers/runtime-spec/specs-go/features"
@@ -48,6 +51,40 @@ func TestInfo(t *testing.T) {
 	// Both together would make CRI offer user namespaces.
 	if slices.Contains(f.Linux.Namespaces, "user") || f.Linux.MountExtensions.IDMap.Enabled == nil || *f.Linux.MountExtensions.IDMap.Enabled {
 		t.Errorf("claims user namespaces or idmapped volumes: %+v", f.Linux)
+	}
+}
+
+// The OCI runtime of a handler says what it can do, whichever message its options are in.
+func TestInfoAsksRuntime(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "runtime")
+	script := "#!/bin/sh\n[ $1 = features ] && echo '{\"ociVersionMin\":\"1.0.0\",\"ociVersionMax\":\"9.9.9\",\"mountOptions\":[\"rro\"]}'\n"
+	if err := os.WriteFile(program, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		options any
+		asked   bool
+	}{
+		{&runcoptions.Options{BinaryName: program, SystemdCgroup: true}, true},
+		{&runtimeoptions.Options{ConfigBody: []byte("BinaryName = '" + program + "'\n")}, true},
+		{&runcoptions.Options{SystemdCgroup: true}, false},
+		{&runcoptions.Options{BinaryName: program + "-not"}, false},
+	} {
+		any, err := typeurl.MarshalAnyToProto(c.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := proto.Marshal(any)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := typeurl.UnmarshalAny(askInfo(t, raw).Features)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f, ok := v.(*features.Features); !ok || (f.OCIVersionMax == "9.9.9") != c.asked {
+			t.Errorf("%v: %+v", c.options, v)
+		}
 	}
 }
 

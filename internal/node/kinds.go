@@ -1,6 +1,9 @@
 package node
 
-import "maps"
+import (
+	"cmp"
+	"maps"
+)
 
 // Kinds of pods.
 const (
@@ -43,7 +46,7 @@ func (n *Node) addKinds(config, runtimes table) {
 		}
 		sandboxers[kind] = n.kindSocket(kind)
 		for _, handler := range names {
-			runtimes[handler] = table{
+			t := table{
 				"runtime_type":             "io.containerd.blazar.v1",
 				"sandboxer":                kind,
 				"disable_pause_image_pull": true,
@@ -52,6 +55,13 @@ func (n *Node) addKinds(config, runtimes table) {
 				// came again as the container's.
 				"container_annotations": []string{"blazar/*", "run.oci.handler", "module.wasm.image/*"},
 			}
+			if kind == Runc {
+				// runc's type gives the options their meaning: with any other CRI makes no
+				// container in a user namespace.
+				t["runtime_type"], t["runtime_path"] = "io.containerd.runc.v2", n.bin("containerd-shim-blazar-v1")
+				t["options"] = table{"BinaryName": cmp.Or(n.state.Config.OCIRuntime, n.tool("runc"))}
+			}
+			runtimes[handler] = t
 		}
 	}
 	for name, socket := range sandboxers {
