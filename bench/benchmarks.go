@@ -6,6 +6,7 @@ import (
 	"blazar/bench/intask"
 	"blazar/bench/internal/lab"
 	"blazar/bench/podrate"
+	"blazar/bench/throughput"
 )
 
 // benchmarks are all there are, in the order in which they run and are shown.
@@ -14,4 +15,5 @@ var benchmarks = []lab.Benchmark{
 	podrate.Benchmark{},
 	intask.Benchmark{},
 	density.Benchmark{},
+	throughput.Benchmark{},
 }

@@ -24,3 +24,15 @@ func TestResidual(t *testing.T) {
 		t.Errorf("of two points: %v", got)
 	}
 }
+
+func TestQuantile(t *testing.T) {
+	samples := []float64{5, 1, 4, 2, 3}
+	for q, want := range map[float64]float64{0: 1, 0.5: 3, 0.75: 4, 0.95: 4.8, 1: 5} {
+		if got := Quantile(samples, q); math.Abs(got-want) > 1e-9 {
+			t.Errorf("%v: %v, want %v", q, got, want)
+		}
+	}
+	if Quantile(nil, 0.5) != 0 || samples[0] != 5 {
+		t.Error("no samples, or sorted what it was given")
+	}
+}
