@@ -97,9 +97,10 @@ func (c *container) Wait(ctx context.Context) (task.Exit, error) {
 		return e, err
 	}
 	c.mu.Lock()
-	known := c.exit != nil
+	known := c.record.Exit != nil
 	c.mu.Unlock()
 	if known {
+		c.oom.End()
 		return c.settle(e), nil
 	}
 	if !c.record.OwnPids {

@@ -313,7 +313,7 @@ id=
 for a; do id=$a; done
 if grep -qs "STUCK=$command" ` + os.TempDir() + `/g*/b/$id/config.json; then
 	[ $command = exec ] || [ $command = run ] && ` + real + ` "$@"
-	sleep 1000
+	exec sleep 1000
 fi
 exec ` + real + ` "$@"
 `

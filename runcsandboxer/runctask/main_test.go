@@ -39,6 +39,9 @@ var guest = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	if os.Getenv(childState) != "" {
+		os.Exit(serveChild())
+	}
 	code := m.Run()
 	if path, err := guest(); err == nil {
 		_ = os.RemoveAll(filepath.Dir(path)) // a temporary directory
@@ -99,6 +102,21 @@ type node struct {
 
 func newNode(t testing.TB, change ...func(*Config)) *node {
 	t.Helper()
+	n := emptyNode(t, change...)
+	n.serve()
+	t.Cleanup(func() {
+		if t.Failed() {
+			n.endAll()
+		}
+		n.stop()
+		n.clean()
+	})
+	return n
+}
+
+// emptyNode is one whose task server is still to be started.
+func emptyNode(t testing.TB, change ...func(*Config)) *node {
+	t.Helper()
 	testneeds.Root(t)
 	dir, err := os.MkdirTemp("", "g")
 	if err != nil {
@@ -110,14 +128,6 @@ func newNode(t testing.TB, change ...func(*Config)) *node {
 	for _, f := range change {
 		f(&n.config)
 	}
-	n.serve()
-	t.Cleanup(func() {
-		if t.Failed() {
-			n.endAll()
-		}
-		n.stop()
-		n.clean()
-	})
 	return n
 }
 
@@ -176,10 +186,7 @@ func (n *node) serve() {
 		n.Fatal(err)
 	}
 	n.server = s
-	conn, err := net.Dial("unix", Socket(n.state))
-	n.must(err)
-	n.conn = ttrpc.NewClient(conn)
-	n.tasks = taskapi.NewClient(n.conn)
+	n.dial()
 	n.stop = sync.OnceFunc(func() {
 		_ = n.conn.Close() // the server may have closed it
 		cancel()
@@ -187,6 +194,15 @@ func (n *node) serve() {
 			n.Error(err)
 		}
 	})
+}
+
+// dial connects to the task server.
+func (n *node) dial() {
+	n.Helper()
+	conn, err := net.Dial("unix", Socket(n.state))
+	n.must(err)
+	n.conn = ttrpc.NewClient(conn)
+	n.tasks = taskapi.NewClient(n.conn)
 }
 
 func (n *node) must(err error) {
