@@ -63,7 +63,7 @@ type backend interface {
 	missing() []string
 	// events opens what becomes readable when memory has run out; check counts how
 	// often it has, since the last time, and ok is false once the group is gone.
-	events() (f *os.File, check func() (n int, ok bool), err error)
+	events() (f *os.File, check func(read []byte) (n int, ok bool), err error)
 	// threads is a group of threads below it.
 	threads(name string) threadsBackend
 }

@@ -76,7 +76,9 @@ func TestLifeCycle(t *testing.T) {
 
 // TestKillSparesItself has a thread of this process in the group, as while a
 // process is started: v1 lists this process as a member then.
-func TestKillSparesItself(t *testing.T) {
+func TestKillSparesItself(t *testing.T) { onV1(t, testKillSparesItself) }
+
+func testKillSparesItself(t *testing.T) {
 	g := newGroup(t, v1Host(t), nil)
 	joined, leave := make(chan error), make(chan struct{})
 	done := make(chan struct{})
@@ -140,7 +142,9 @@ func TestParents(t *testing.T) {
 	})
 }
 
-func TestMetrics1(t *testing.T) {
+func TestMetrics1(t *testing.T) { onV1(t, testMetrics1) }
+
+func testMetrics1(t *testing.T) {
 	g := newGroup(t, v1Host(t), &specs.LinuxResources{
 		CPU:    &specs.LinuxCPU{Shares: ptr(uint64(512)), Quota: ptr(int64(50000)), Period: ptr(uint64(100000))},
 		Memory: &specs.LinuxMemory{Limit: ptr(int64(64 << 20)), Swap: ptr(int64(64 << 20)), Kernel: ptr(int64(1))}, //nolint:staticcheck // deprecated: must be left out
@@ -176,7 +180,8 @@ func TestMetrics2(t *testing.T) {
 	burn(t, g)
 	msg, err := g.Metrics(t.Context())
 	check(t, err)
-	if m := msg.(*stats2.Metrics); m.CPU.UsageUsec == 0 {
+	m := msg.(*stats2.Metrics)
+	if m.CPU.UsageUsec == 0 {
 		t.Errorf("metrics %v", m)
 	}
 	have := fields(filepath.Join(h.root, "cgroup.controllers"))
@@ -184,6 +189,18 @@ func TestMetrics2(t *testing.T) {
 		if slices.Contains(have, c) == slices.Contains(g.Missing(), c) {
 			t.Errorf("host has %v, missing is %v", have, g.Missing())
 		}
+	}
+	if h.root != "/sys/fs/cgroup" {
+		return // beside v1, which has the controllers
+	}
+	if m.GetMemory().GetUsage() == 0 || m.GetMemory().GetUsageLimit() != 64<<20 || m.GetPids().GetLimit() != 9 || m.GetPids().GetCurrent() == 0 {
+		t.Errorf("metrics %v", m)
+	}
+	check(t, g.Update(t.Context(), &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: ptr(int64(128 << 20)), Swap: ptr(int64(128 << 20))}}))
+	msg, err = g.Metrics(t.Context())
+	check(t, err)
+	if got := msg.(*stats2.Metrics).GetMemory().GetUsageLimit(); got != 128<<20 {
+		t.Errorf("limit after the update: %d", got)
 	}
 }
 
@@ -195,7 +212,7 @@ func burn(t *testing.T, g *Group) {
 
 // TestOOM runs out of memory for real.
 func TestOOM(t *testing.T) {
-	g := newGroup(t, v1Host(t), &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: ptr(int64(32 << 20)), Swap: ptr(int64(32 << 20))}})
+	g := newGroup(t, limitingHost(t), &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: ptr(int64(32 << 20)), Swap: ptr(int64(32 << 20))}})
 	ch, err := g.OOM(t.Context())
 	check(t, err)
 	c := born(t, g, eat+"=100000000", "/proc/self/exe")
@@ -220,7 +237,7 @@ func TestOOM(t *testing.T) {
 }
 
 func TestOOMEnds(t *testing.T) {
-	g := newGroup(t, v1Host(t), nil)
+	g := newGroup(t, limitingHost(t), nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	ch, err := g.OOM(ctx)
 	check(t, err)

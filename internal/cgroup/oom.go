@@ -37,10 +37,11 @@ func (g *Group) OOM(ctx context.Context) (<-chan struct{}, error) {
 		defer close(closed)
 		buf := make([]byte, 4096) // one eventfd counter, or some inotify events
 		for {
-			if _, err := f.Read(buf); err != nil {
+			n, err := f.Read(buf)
+			if err != nil {
 				return
 			}
-			n, ok := check()
+			n, ok := check(buf[:n])
 			if !ok {
 				return
 			}

@@ -128,8 +128,11 @@ func whereThreadsAre(t *testing.T, g *Group, files []*os.File) (in, out string) 
 }
 
 // TestThreadsQuota holds one thread of this process to a fifth of a CPU, moves the
-// limit while it runs, and leaves a second thread alone.
-func TestThreadsQuota(t *testing.T) {
+// limit while it runs, and leaves a second thread alone. In v2 the whole process would
+// have to be in the pod's group: integration/v2guest does the same with a pod.
+func TestThreadsQuota(t *testing.T) { onV1(t, testThreadsQuota) }
+
+func testThreadsQuota(t *testing.T) {
 	g := newGroup(t, v1Host(t), nil)
 	threads, err := g.Threads("busy")
 	check(t, err)
@@ -224,7 +227,9 @@ func join(threads *Threads) error {
 }
 
 // TestThreadsOfALimitedPod: more than the pod has is the pod's, and it is no error.
-func TestThreadsOfALimitedPod(t *testing.T) {
+func TestThreadsOfALimitedPod(t *testing.T) { onV1(t, testThreadsOfALimitedPod) }
+
+func testThreadsOfALimitedPod(t *testing.T) {
 	g := newGroup(t, v1Host(t), &specs.LinuxResources{CPU: &specs.LinuxCPU{Quota: ptr(int64(50_000)), Period: ptr(uint64(100_000))}})
 	threads, err := g.Threads("c")
 	check(t, err)

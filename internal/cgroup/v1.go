@@ -171,7 +171,7 @@ func (g *v1) metrics() (proto.Message, error) {
 
 // events registers an eventfd with memory.oom_control (the kernel's
 // admin-guide/cgroup-v1/memory.rst, section 10).
-func (g *v1) events() (*os.File, func() (int, bool), error) {
+func (g *v1) events() (*os.File, func([]byte) (int, bool), error) {
 	dir, ok := g.dir(cgroup1.Memory)
 	if !ok {
 		return nil, nil, fmt.Errorf("no memory controller: %w", errdefs.ErrNotImplemented)
@@ -190,7 +190,7 @@ func (g *v1) events() (*os.File, func() (int, bool), error) {
 		_ = f.Close() // never used
 		return nil, nil, err
 	}
-	return f, func() (int, bool) {
+	return f, func([]byte) (int, bool) {
 		// The event also comes when the group is removed.
 		_, err := os.Stat(dir)
 		return 1, err == nil

@@ -1,6 +1,8 @@
 package cgroup
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -87,20 +89,35 @@ func (g *v2) metrics() (proto.Message, error) {
 	return m.Stat()
 }
 
-// events watches memory.events, of which the kernel tells inotify each change.
-func (g *v2) events() (*os.File, func() (int, bool), error) {
+// events watches memory.events, of which the kernel tells inotify each change, and the
+// group above, since of the end of files in a group it tells nothing.
+func (g *v2) events() (*os.File, func([]byte) (int, bool), error) {
 	file := filepath.Join(g.dir(), "memory.events")
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil, nil, os.NewSyscallError("inotify_init1", err)
 	}
 	f := os.NewFile(uintptr(fd), "memory events")
-	if _, err := unix.InotifyAddWatch(fd, file, unix.IN_MODIFY|unix.IN_DELETE_SELF); err != nil {
-		_ = f.Close() // never used
-		return nil, nil, fmt.Errorf("watch %s: %w", file, err)
+	watch := func(path string, mask uint32) (int, error) {
+		wd, err := unix.InotifyAddWatch(fd, path, mask)
+		if err != nil {
+			_ = f.Close() // never used
+			return 0, fmt.Errorf("watch %s: %w", path, err)
+		}
+		return wd, nil
+	}
+	changes, err := watch(file, unix.IN_MODIFY)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := watch(filepath.Dir(g.dir()), unix.IN_DELETE|unix.IN_ONLYDIR); err != nil {
+		return nil, nil, err
 	}
 	before, _ := oomKills(file) // no event yet, if it cannot be read
-	return f, func() (int, bool) {
+	return f, func(b []byte) (int, bool) {
+		if !concerns(b, changes, filepath.Base(g.path)) {
+			return 0, true
+		}
 		now, err := oomKills(file)
 		if err != nil {
 			return 0, false
@@ -109,6 +126,21 @@ func (g *v2) events() (*os.File, func() (int, bool), error) {
 		before = now
 		return n, true
 	}, nil
+}
+
+// concerns says whether there is something about a watch, or a file of that name, among
+// the events of inotify in b: struct inotify_event of inotify(7).
+func concerns(b []byte, watch int, name string) bool {
+	for len(b) >= unix.SizeofInotifyEvent {
+		wd, length := int32(binary.NativeEndian.Uint32(b)), int(binary.NativeEndian.Uint32(b[12:]))
+		end := min(unix.SizeofInotifyEvent+length, len(b))
+		about := string(bytes.TrimRight(b[unix.SizeofInotifyEvent:end], "\x00"))
+		if int(wd) == watch || wd == -1 || about == name { // -1: some were lost
+			return true
+		}
+		b = b[end:]
+	}
+	return false
 }
 
 // oomKills counts the processes that the kernel has killed for want of memory.

@@ -106,7 +106,9 @@ func overlayByFd(l Layers, lower []*Detached, a Attr, _ string) (*Detached, erro
 	}
 	for i, d := range lower {
 		if err := set("lowerdir+", d.file); err != nil {
-			if i == 0 && errors.Is(err, unix.EINVAL) {
+			// EINVAL before Linux 6.13, EOPNOTSUPP before 6.5, where overlayfs does not
+			// know the new way of mounting at all.
+			if i == 0 && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP)) {
 				return nil, errNoFd
 			}
 			return nil, fs.fail("layer "+d.file.Name(), err)
