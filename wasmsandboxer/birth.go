@@ -111,13 +111,13 @@ func mountRoot(dir string) error {
 			return err
 		}
 	}
-	switch err := os.Mkdir(root, 0o700); {
-	case errors.Is(err, os.ErrExist): // of a start that failed
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return err
+	}
+	if mounted(root) { // by a start that failed
 		if err := mnt.UnmountAll(root); err != nil {
 			return err
 		}
-	case err != nil:
-		return err
 	}
 	d, err := mnt.Tmpfs(mnt.TmpfsOptions{Size: rootSize, Inodes: rootInodes, Mode: 0o755},
 		mnt.Attr{NoSUID: true, NoDev: true, NoExec: true, Propagation: mnt.Shared})
@@ -134,4 +134,12 @@ func mountRoot(dir string) error {
 		}
 	}
 	return nil
+}
+
+// mounted says whether there may be something mounted at the path. To ask for what is
+// mounted takes longer the more pods there are.
+func mounted(path string) bool {
+	var st unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, 0, &st)
+	return err != nil || st.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT == 0 || st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
 }

@@ -49,22 +49,28 @@ func (p *pod) handOver(ctx context.Context, t *prepared) (_ *sandbox.Started, er
 	if t.ended() {
 		return nil, errUnusable
 	}
-	if err := p.writeFiles(); err != nil {
-		return nil, err
-	}
-	if err := p.newGroupOfPod(ctx); err != nil {
+	if err := p.endGround(ctx); err != nil {
 		return nil, err
 	}
 	ref := h.Ref()
 	if err := p.saveProcess(ctx, &ref); err != nil {
 		return nil, err
 	}
-	if err := hostapi.SendHello(t.process.Control, p.hello(t.process)); err != nil {
+	tasks, err := p.group.Tasks()
+	if err != nil {
+		return nil, err
+	}
+	err = hostapi.SendHello(t.process.Control, p.hello(t.process), tasks...)
+	for _, f := range tasks {
+		_ = f.Close() // the process has its own
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %w", errUnusable, err), p.saveProcess(ctx, nil))
 	}
 	p.settled = make(chan struct{})
 	p.adopt(h, t.process.Control)
-	p.work.Go(func() { p.settle(h) })
+	itself := len(tasks) > 0 // it moves itself, before it answers anybody
+	p.work.Go(func() { p.settle(h, itself) })
 	return p.started(t.process, at), nil
 }
 
@@ -77,15 +83,18 @@ func (p *pod) saveProcess(ctx context.Context, ref *proc.Ref) error {
 	return p.r.Save(ctx, rec)
 }
 
-// settle moves a prepared task into the pod's cgroup and gives it the pod's host name.
-// That takes a while, most of which the kernel waits, and has to be done before a guest
+// settle moves a prepared task into the pod's cgroup, unless it does that itself, and gives
+// it the pod's host name. That takes a while, most of which the kernel waits, and has to be done before a guest
 // runs: the host service sees to that, by isSettled. A pod for which it cannot be done
 // is ended.
-func (p *pod) settle(h *proc.Handle) {
+func (p *pod) settle(h *proc.Handle, inside bool) {
 	defer close(p.settled)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), settleTimeout)
 	defer cancel()
-	err := p.move(ctx, h.Ref().Pid)
+	var err error
+	if !inside {
+		err = p.move(ctx, h.Ref().Pid)
+	}
 	if name := p.hostname(); err == nil && name != "" {
 		err = confine.SetHostname(h.File(), name)
 	}
@@ -160,5 +169,5 @@ func (p *pod) resettle(h *proc.Handle) {
 		close(p.settled)
 		return
 	}
-	p.settle(h)
+	p.settle(h, false)
 }

@@ -95,6 +95,11 @@ func (p *pod) engine() string {
 func (p *pod) Update(ctx context.Context, r *sandbox.Request) error {
 	p.mu.Lock()
 	p.linux = r.Config.GetLinux()
+	p.mu.Unlock()
+	if err := p.ground.wait(ctx); err != nil {
+		return err
+	}
+	p.mu.Lock()
 	g, service, limits := p.group, p.service, p.resources()
 	p.mu.Unlock()
 	if g == nil || limits == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -50,6 +51,8 @@ type pod struct {
 	worker *worker
 	// task is the prepared wasm-task that Start is to use; nil if there is none.
 	task *prepared
+	// ground is what Create has begun for Start; nil for nothing. It does not change.
+	ground *groundwork
 	// settled is closed when a prepared task is wholly the pod's: see settle. Nil for any
 	// other. unsettled is why it could not be made so, set before.
 	settled   chan struct{}
@@ -226,8 +229,8 @@ func (p *pod) watch(h *proc.Handle) {
 	p.cancel()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), stopTimeout)
 	defer cancel()
-	if err := p.stopWorkers(ctx); err != nil {
-		log.G(p.ctx).WithError(err).Error("workers of a pod that has ended run on until it is removed")
+	if err := errors.Join(p.stopWorkers(ctx), p.endLinux(ctx)); err != nil {
+		log.G(p.ctx).WithError(err).Error("workers or Linux containers of a pod that has ended run on until it is removed")
 	}
 }
 

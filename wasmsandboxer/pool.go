@@ -19,8 +19,8 @@ import (
 // When the pool is filled again: once no pod was started for a while, so that pods that
 // are being started have the machine for themselves, but not later than refillLatest.
 const (
-	refillQuiet  = 150 * time.Millisecond
-	refillLatest = 2 * time.Second
+	refillQuiet  = 50 * time.Millisecond
+	refillLatest = 500 * time.Millisecond
 	// refillRetry is the first pause after a task that could not be prepared, or ended by
 	// itself; it doubles up to refillRetryMost.
 	refillRetry     = time.Second

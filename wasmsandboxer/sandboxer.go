@@ -39,8 +39,14 @@ func (s *Sandboxer) Create(ctx context.Context, r *sandbox.Request) (sandbox.San
 		rec.UID, rec.Cold = uid, why
 	}
 	p := newPod(s, r, rec, nil)
-	p.task = t
-	if err := r.Save(ctx, p.record); err != nil {
+	if p.task = t; t == nil {
+		p.chooseLibrary(ctx)
+	}
+	err := r.Save(ctx, p.record)
+	if err == nil {
+		err = p.beginGround()
+	}
+	if err != nil {
 		return nil, errors.Join(err, p.Delete(context.WithoutCancel(ctx)))
 	}
 	return p, nil
@@ -112,14 +118,14 @@ func (p *pod) recoverUnstarted(ctx context.Context) error {
 		return nil
 	}
 	if _, err := os.Stat(p.path(rootName)); err != nil {
-		return nil // Start makes the root first
+		return nil // the root is made first
 	}
-	g, err := p.newGroup(ctx, nil)
-	if err != nil {
+	g, err := p.findGroup()
+	if err != nil && !errdefs.IsNotFound(err) {
 		log.G(ctx).WithError(err).Warn("a cgroup may stay of a pod that was not started to its end")
 		return nil
 	}
-	p.setGroup(g)
+	p.setGroup(g) // also one that is gone can be deleted
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -52,14 +51,7 @@ func (p *pod) Start(ctx context.Context) (*sandbox.Started, error) {
 
 // start serves the Task API on tasks, a listener, or for a worker a connection.
 func (p *pod) start(ctx context.Context, tasks *os.File) (_ *sandbox.Started, err error) {
-	if err := mountRoot(filepath.Dir(p.path(rootName))); err != nil {
-		return nil, err
-	}
-	if err := p.writeFiles(); err != nil {
-		return nil, err
-	}
-	p.chooseLibrary(ctx)
-	if err := p.makeCgroup(ctx); err != nil {
+	if err := p.endGround(ctx); err != nil {
 		return nil, err
 	}
 	started := time.Now()
@@ -128,19 +120,17 @@ func (p *pod) newGroup(ctx context.Context, r *specs.LinuxResources) (*cgroup.Gr
 	return cgroup.Create(ctx, p.cgroupParent(), p.r.ID, r)
 }
 
-// makeCgroup makes the cgroup and records it.
-func (p *pod) makeCgroup(ctx context.Context) error {
-	if err := p.newGroupOfPod(ctx); err != nil {
-		return err
+// findGroup finds the cgroup that newGroup made.
+func (p *pod) findGroup() (*cgroup.Group, error) {
+	if p.worker != nil {
+		return p.worker.findGroup()
 	}
-	p.mu.Lock()
-	rec := p.record
-	p.mu.Unlock()
-	return p.r.Save(ctx, rec)
+	return cgroup.Find(p.cgroupParent(), p.r.ID)
 }
 
-// newGroupOfPod makes the cgroup.
-func (p *pod) newGroupOfPod(ctx context.Context) error {
+// makeCgroup makes the cgroup. It is recorded with the process; until then its name tells
+// which it is.
+func (p *pod) makeCgroup(ctx context.Context) error {
 	p.mu.Lock()
 	limits := p.resources()
 	p.mu.Unlock()
@@ -186,7 +176,7 @@ func (p *pod) adopt(h *proc.Handle, conn *net.UnixConn) {
 	if p.worker != nil {
 		about.Container, about.Parent = p.worker.container, p.worker.pod.hostService()
 	} else {
-		about.Workers = workers{p}
+		about.Workers, about.Linux = workers{p}, p.hostLinux()
 	}
 	if p.settled != nil {
 		about.Settled = p.isSettled

@@ -62,6 +62,17 @@ func (w *worker) newGroup(ctx context.Context, r *specs.LinuxResources) (*cgroup
 	return g.Part(ctx, w.container, r)
 }
 
+// findGroup finds it.
+func (w *worker) findGroup() (*cgroup.Group, error) {
+	w.pod.mu.Lock()
+	g := w.pod.group
+	w.pod.mu.Unlock()
+	if g == nil {
+		return nil, fmt.Errorf("the pod has no cgroup: %w", errdefs.ErrNotFound)
+	}
+	return g.FindPart(w.container)
+}
+
 // container is the worker's, empty for a pod.
 func (p *pod) container() string {
 	if p.worker == nil {
@@ -111,6 +122,7 @@ func (p *pod) run(ctx context.Context) (_ *sandbox.Started, task *os.File, err e
 	}
 	task = os.NewFile(uintptr(fds[0]), "worker")
 	theirs := os.NewFile(uintptr(fds[1]), "tasks")
+	p.chooseLibrary(ctx)
 	started, err := p.start(ctx, theirs)
 	_ = theirs.Close() // the worker has its own
 	if err != nil {

@@ -96,7 +96,24 @@ func awaitPod(daemon *net.UnixConn, registry *engines.Registry) (hostapi.Hello, 
 	if err := hostapi.SendReady(daemon); err != nil {
 		return hostapi.Hello{}, err
 	}
-	return hostapi.ReceiveHello(daemon)
+	hello, tasks, err := hostapi.ReceiveHello(daemon)
+	if err != nil {
+		return hello, err
+	}
+	return hello, enterCgroups(tasks)
+}
+
+// enterCgroups moves this process into the pod's cgroups of v1. On v2 the daemon does.
+func enterCgroups(tasks []*os.File) error {
+	fds := make([]int32, len(tasks))
+	for i, f := range tasks {
+		defer func() { _ = f.Close() }() // written by then
+		fds[i] = int32(f.Fd())
+	}
+	if err := boot.EnterCgroups(fds); err != nil {
+		return fmt.Errorf("enter the cgroup of the pod: %w", err)
+	}
+	return nil
 }
 
 // serve never returns unless something is wrong: the pod ends by SIGKILL. A worker

@@ -43,6 +43,27 @@ func (g *Group) Dir() (*os.File, error) {
 	return f, nil
 }
 
+// Tasks are the files of the group, on v1, that a thread writes "0" to in order to move
+// there itself, whoever it is: which is for processes that run already and have nobody
+// else's privilege; the caller closes them. There are none on v2, where a process moves as
+// a whole, and for scopes: Add and Adopt serve there.
+func (g *Group) Tasks() (files []*os.File, err error) {
+	if g.host.mode == V2 || g.state.Scope != "" {
+		return nil, nil
+	}
+	for _, dir := range g.b.dirs() {
+		f, err := openBlocking(filepath.Join(dir, "tasks"), unix.O_WRONLY)
+		if err != nil {
+			for _, f := range files {
+				_ = f.Close() // nothing was written
+			}
+			return nil, fmt.Errorf("cgroup %s: %w", g.state.Path, err)
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
 // Adopt makes a scope around a process that has just been born, moves it there
 // and sets the limits. It does nothing for groups that are no scopes.
 func (g *Group) Adopt(pid int) error {

@@ -88,20 +88,12 @@ func Load(s State) (*Group, error) {
 }
 
 func (h host) create(ctx context.Context, parent, name string, r *specs.LinuxResources) (_ *Group, err error) {
-	dir, slice, err := parentPath(parent)
+	s, err := h.named(parent, name)
 	if err != nil {
-		return nil, err
-	}
-	if err := checkName(name); err != nil {
 		return nil, err
 	}
 	if r == nil {
 		r = &specs.LinuxResources{}
-	}
-	s := State{Path: path.Join(dir, name)}
-	if slice != "" && h.scopes != nil {
-		s.Scope = name + ".scope"
-		s.Path = path.Join(dir, s.Scope)
 	}
 	g := h.group(s)
 	g.limits = r
@@ -116,6 +108,32 @@ func (h host) create(ctx context.Context, parent, name string, r *specs.LinuxRes
 		return nil, fmt.Errorf("create cgroup %s: %w", s.Path, errors.Join(err, g.Delete(ctx)))
 	}
 	return g, nil
+}
+
+// Find is the group that Create would make, whoever made it; errdefs.ErrNotFound if there
+// is none in any hierarchy. The group returned along with that error can still be deleted.
+func Find(parent, name string) (*Group, error) {
+	h := thisHost()
+	s, err := h.named(parent, name)
+	if err != nil {
+		return nil, err
+	}
+	return h.load(s)
+}
+
+// named says where a group called name below a CRI's cgroup parent is.
+func (h host) named(parent, name string) (State, error) {
+	dir, slice, err := parentPath(parent)
+	if err != nil {
+		return State{}, err
+	}
+	if err := checkName(name); err != nil {
+		return State{}, err
+	}
+	if slice == "" || h.scopes == nil {
+		return State{Path: path.Join(dir, name)}, nil
+	}
+	return State{Path: path.Join(dir, name+".scope"), Scope: name + ".scope"}, nil
 }
 
 func (h host) load(s State) (*Group, error) {

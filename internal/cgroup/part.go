@@ -21,15 +21,30 @@ func (g *Group) Part(ctx context.Context, name string, r *specs.LinuxResources) 
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	if g.state.Scope == "" && g.host.mode != V2 {
-		if !g.exists() {
-			return nil, fmt.Errorf("cgroup %s: %w", g.state.Path, errdefs.ErrNotFound)
-		}
-		// No file of the kernel's is named like this.
-		return g.host.create(ctx, g.state.Path, "worker-"+name, r)
+	if g.hasParts() && !g.exists() {
+		return nil, fmt.Errorf("cgroup %s: %w", g.state.Path, errdefs.ErrNotFound)
 	}
-	base := strings.TrimSuffix(path.Base(g.state.Path), ".scope")
-	return g.host.create(ctx, path.Dir(g.state.Path), base+"-"+name, r)
+	parent, name := g.part(name)
+	return g.host.create(ctx, parent, name, r)
+}
+
+// FindPart is the group that Part would make, like Find.
+func (g *Group) FindPart(name string) (*Group, error) {
+	s, err := g.host.named(g.part(name))
+	if err != nil {
+		return nil, err
+	}
+	return g.host.load(s)
+}
+
+// hasParts says whether parts are below the group.
+func (g *Group) hasParts() bool { return g.state.Scope == "" && g.host.mode != V2 }
+
+func (g *Group) part(name string) (parent, base string) {
+	if g.hasParts() {
+		return g.state.Path, "worker-" + name // no file of the kernel's is named like this
+	}
+	return path.Dir(g.state.Path), strings.TrimSuffix(path.Base(g.state.Path), ".scope") + "-" + name
 }
 
 // Has says whether other lies below g, so that the limits of g hold for it too.

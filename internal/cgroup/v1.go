@@ -102,8 +102,69 @@ func (g *v1) create(r *specs.LinuxResources) error {
 	if len(g.subsystems) == 0 {
 		return fmt.Errorf("no cgroups are mounted at /sys/fs/cgroup: %w", errdefs.ErrFailedPrecondition)
 	}
-	_, err := cgroup1.New(cgroup1.StaticPath(g.path), g.able(r), cgroup1.WithHierarchy(g.hierarchy), allowAny)
-	return err
+	r = g.able(r)
+	for _, s := range g.subsystems {
+		if !limited(s.Name(), r) && g.mkdir(s) == nil {
+			continue
+		}
+		var err error
+		if c, ok := s.(creator); ok {
+			err = c.Create(g.path, r)
+		} else {
+			err = os.MkdirAll(s.Path(g.path), 0o755)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// creator is a subsystem with limits: it makes the group with what is missing above it and sets
+// the limits.
+type creator interface {
+	Create(path string, r *specs.LinuxResources) error
+}
+
+// limited says whether there is anything to set in a subsystem.
+func limited(name cgroup1.Name, r *specs.LinuxResources) bool {
+	switch name {
+	case cgroup1.Cpu:
+		return r.CPU != nil
+	case cgroup1.Cpuset:
+		return r.CPU != nil && r.CPU.Cpus+r.CPU.Mems != ""
+	case cgroup1.Memory:
+		return r.Memory != nil
+	case cgroup1.Pids:
+		return r.Pids != nil
+	case cgroup1.Blkio:
+		return r.BlockIO != nil
+	}
+	return false
+}
+
+// mkdir makes the group in a subsystem without any limits: the library, which looks for
+// what is missing above it and for limits, takes three times as long. An error means that
+// there is more to do than that.
+func (g *v1) mkdir(s subsystem) error {
+	dir := s.Path(g.path)
+	if err := unix.Mkdir(dir, 0o755); err != nil || s.Name() != cgroup1.Cpuset {
+		return err
+	}
+	// A new group of cpuset takes no process before it has both.
+	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
+		b, err := os.ReadFile(filepath.Join(filepath.Dir(dir), file))
+		if err == nil && len(b) <= 1 { // a line end
+			err = unix.ENODATA
+		}
+		if err == nil {
+			err = write(filepath.Join(dir, file), string(b))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (g *v1) load() (cgroup1.Cgroup, error) {

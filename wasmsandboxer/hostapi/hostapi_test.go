@@ -240,11 +240,11 @@ func TestHello(t *testing.T) {
 	if err := SendHello(daemon, want); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := ReceiveHello(task); err != nil || got != want {
+	if got, _, err := ReceiveHello(task); err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	_ = daemon.Close()
-	if _, err := ReceiveHello(task); !errors.Is(err, io.EOF) {
+	if _, _, err := ReceiveHello(task); !errors.Is(err, io.EOF) {
 		t.Errorf("from a dead daemon: %v", err)
 	}
 }

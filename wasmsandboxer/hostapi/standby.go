@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"os"
 	"time"
 )
 
@@ -22,14 +23,19 @@ type Standby struct {
 	Engine string `json:"engine,omitempty"`
 }
 
-// First is the first packet that a wasm-task gets: exactly one field is set.
+// First is the first packet that a wasm-task gets: either Hello or Standby is set.
 type First struct {
 	Hello   *Hello
 	Standby *Standby
+	// Tasks came with Hello and are the caller's.
+	Tasks []*os.File
 }
 
-// SendHello tells a wasm-task which pod it is.
-func SendHello(c *net.UnixConn, h Hello) error { return sendUnasked(c, true, methodHello, h) }
+// SendHello tells a wasm-task which pod it is. One that was started before there was a pod
+// gets the tasks files of the pod's cgroups of v1, if it has such, to move there.
+func SendHello(c *net.UnixConn, h Hello, tasks ...*os.File) error {
+	return sendUnasked(c, true, methodHello, h, tasks...)
+}
 
 // SendStandby tells a wasm-task that its pod is not known yet.
 func SendStandby(c *net.UnixConn, s Standby) error { return sendUnasked(c, true, methodStandby, s) }
@@ -37,12 +43,12 @@ func SendStandby(c *net.UnixConn, s Standby) error { return sendUnasked(c, true,
 // SendReady tells the daemon that all is done that can be without a pod.
 func SendReady(c *net.UnixConn) error { return sendUnasked(c, false, methodReady, struct{}{}) }
 
-func sendUnasked(c *net.UnixConn, strict bool, method string, body any) error {
+func sendUnasked(c *net.UnixConn, strict bool, method string, body any, files ...*os.File) error {
 	b, err := json.Marshal(body)
 	if err != nil {
 		return err
 	}
-	return newConn(c, strict).write(&packet{Method: method, Body: b}, nil)
+	return newConn(c, strict).write(&packet{Method: method, Body: b}, files)
 }
 
 // AwaitReady waits for SendReady.
@@ -65,26 +71,28 @@ func ReceiveFirst(c *net.UnixConn) (f First, err error) {
 	if err != nil {
 		return f, err
 	}
-	closeAll(files)
-	switch p.Method {
-	case methodHello:
-		f.Hello = &Hello{}
+	if p.Method == methodHello {
+		f.Hello, f.Tasks = &Hello{}, files
 		return f, decode(p.Body, f.Hello, false)
-	case methodStandby:
+	}
+	closeAll(files)
+	if p.Method == methodStandby {
 		f.Standby = &Standby{}
 		return f, decode(p.Body, f.Standby, false)
 	}
 	return f, protocolError("first packet is %q, not %q", clip(p.Method), methodHello)
 }
 
-// ReceiveHello follows a Standby; io.EOF when the daemon ended before there was a pod.
-func ReceiveHello(c *net.UnixConn) (Hello, error) {
+// ReceiveHello follows a Standby; io.EOF when the daemon ended before there was a pod. The
+// files are the caller's.
+func ReceiveHello(c *net.UnixConn) (Hello, []*os.File, error) {
 	f, err := ReceiveFirst(c)
 	if err == nil && f.Hello == nil {
 		err = protocolError("packet is no %q", methodHello)
 	}
 	if err != nil {
-		return Hello{}, err
+		closeAll(f.Tasks)
+		return Hello{}, nil, err
 	}
-	return *f.Hello, nil
+	return *f.Hello, f.Tasks, nil
 }

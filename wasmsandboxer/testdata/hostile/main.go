@@ -24,7 +24,7 @@ func main() {
 		os.Exit(2)
 	}
 	conn := c.(*net.UnixConn)
-	hello, err := hostapi.ReceiveHello(conn)
+	hello, _, err := hostapi.ReceiveHello(conn)
 	if err != nil {
 		os.Exit(3)
 	}
