@@ -1,10 +1,9 @@
 package wasmsandboxer
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"errors"
-	"io"
 	"os"
 	"strings"
 	"sync"
@@ -42,20 +41,67 @@ func (p *pod) listenStderr() {
 		_ = f.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) // fails only when closed
 	})
 	defer stop()
-	r := bufio.NewReaderSize(f, maxLine)
 	may := budget.Budget{Rate: saysASecond, Burst: saysAtOnce}
-	for {
-		line, err := r.ReadSlice('\n')
-		if text := strings.TrimRight(string(line), "\n"); text != "" {
-			_ = may.Spend(p.ctx, float64(len(line))) // its last words, no more than a FIFO holds, are heard at once
-			p.tail.add(text)
-			log.G(p.ctx).WithField("from", "wasm-task").Info(text)
+	err = eachLine(f, func(line []byte) {
+		_ = may.Spend(p.ctx, float64(len(line)+1)) // its last words, no more than a FIFO holds, are heard at once
+		p.tail.add(string(line))
+		log.G(p.ctx).WithField("from", "wasm-task").Info(string(line))
+	})
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		log.G(p.ctx).WithError(err).Warn("what wasm-task says is lost")
+	}
+}
+
+// lineBuffers are taken when something has come: most wasm-tasks never say anything.
+var lineBuffers = sync.Pool{New: func() any { return new([maxLine]byte) }}
+
+// eachLine calls say with every line that is not empty, the last one too if it does not
+// end, and a longer one than maxLine in pieces, until f is at its end or fails.
+func eachLine(f *os.File, say func(line []byte)) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var begun []byte // a line that has not ended yet
+	tell := func(line []byte) {
+		if len(line) > 0 {
+			say(line)
 		}
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrDeadlineExceeded) {
-				log.G(p.ctx).WithError(err).Warn("what wasm-task says is lost")
+	}
+	for {
+		var b *[maxLine]byte
+		var n int
+		var rerr error
+		err := conn.Read(func(fd uintptr) bool {
+			b = lineBuffers.Get().(*[maxLine]byte)
+			for n, rerr = unix.Read(int(fd), b[:]); errors.Is(rerr, unix.EINTR); n, rerr = unix.Read(int(fd), b[:]) {
 			}
-			return
+			if rerr != nil {
+				lineBuffers.Put(b)
+			}
+			return !errors.Is(rerr, unix.EAGAIN)
+		})
+		if err == nil {
+			err = rerr
+		}
+		if err != nil || n == 0 {
+			tell(begun)
+			return err
+		}
+		for rest := b[:n]; len(rest) > 0; {
+			line, after, ended := bytes.Cut(rest, []byte{'\n'})
+			if room := maxLine - len(begun); len(line) > room {
+				line, after, ended = line[:room], rest[room:], true
+			}
+			begun, rest = append(begun, line...), after
+			if ended {
+				tell(begun)
+				begun = begun[:0]
+			}
+		}
+		lineBuffers.Put(b)
+		if len(begun) == 0 {
+			begun = nil
 		}
 	}
 }
