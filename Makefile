@@ -138,7 +138,7 @@ stop: ## take down what `make run KEEP=1` left up
 # known, and has tests that need root skipped.
 .PHONY: test
 test: ## everything: unit tests with -race, contract suites, lint, integration, critest (root)
-	@UNIT_ONLY="$(UNIT_ONLY)" tools/test $(if $(filter 1,$(UNIT_ONLY)),unit lint,unit lint integration critest)
+	@UNIT_ONLY="$(UNIT_ONLY)" tools/test $(if $(filter 1,$(UNIT_ONLY)),unit lint,unit lint integration v2guest critest)
 
 .PHONY: unit
 unit: ## unit tests and contract suites only
@@ -153,6 +153,14 @@ lint: ## golangci-lint
 	@tools/test lint
 
 # FOCUS is a regular expression; SKIPPED=1 runs what the list of skipped specs names.
+.PHONY: guest-kernel
+guest-kernel: ## fetch the kernel of the virtual machine in which cgroup v2 is tested
+	@[ -e $(CACHE)/guest-kernel/complete ] || $(STEP) "kernel for virtual machines" tools/guest-kernel
+
+.PHONY: v2guest
+v2guest: ## test cgroup v2 in a virtual machine, emulated (root)
+	@tools/test v2guest
+
 .PHONY: critest
 critest: node test-deps linux-images $(TOOLS)/critest $(TOOLS)/ginkgo ## run the conformance tests of CRI (root); HANDLER=blazar-runc, runc or blazar-wasm
 	@mkdir -p $(CACHE)

@@ -1,6 +1,6 @@
 // Command testrun runs the tests of the module and ends with their number.
 //
-//	testrun [-part unit] [-part wasmedge] [-part integration] [go test arguments]
+//	testrun [-part unit] [-part wasmedge] [-part integration] [-part v2guest] [go test arguments]
 //
 // It runs `go test -json` for each part, prints a line for each package, the whole
 // output of each test that failed, and as the last line

@@ -13,6 +13,7 @@ import (
 // benchmark once on one.
 const (
 	integrationPackage = "blazar/integration"
+	v2guestPackage     = "blazar/integration/v2guest"
 	benchPackage       = "blazar/bench"
 )
 
@@ -39,11 +40,14 @@ var parts = map[string]func() ([]string, error){
 		// One after the other: two nodes at a time are slow.
 		return []string{"-count=1", "-p", "1", "-timeout", "20m", integrationPackage, benchPackage}, nil
 	},
+	"v2guest": func() ([]string, error) {
+		return []string{"-count=1", "-timeout", "20m", v2guestPackage}, nil
+	},
 }
 
 func main() {
 	var chosen []string
-	flag.Func("part", "unit, wasmedge or integration; may be repeated", func(s string) error {
+	flag.Func("part", "unit, wasmedge, integration or v2guest; may be repeated", func(s string) error {
 		if parts[s] == nil {
 			return fmt.Errorf("no such part")
 		}
@@ -95,6 +99,6 @@ func list() ([]string, error) {
 		return nil, fmt.Errorf("go list: %w", err)
 	}
 	return slices.DeleteFunc(strings.Fields(string(out)), func(p string) bool {
-		return slices.Contains(wasmedgePackages, p) || p == benchPackage || p == integrationPackage || strings.HasPrefix(p, integrationPackage+"/guest/")
+		return slices.Contains(wasmedgePackages, p) || p == benchPackage || p == integrationPackage || p == v2guestPackage || strings.HasPrefix(p, integrationPackage+"/guest/")
 	}), nil
 }
