@@ -190,7 +190,6 @@ func (p *pod) adopt(h *proc.Handle, conn *net.UnixConn) {
 	p.mu.Unlock()
 	p.work.Go(func() { p.serve(service, conn) })
 	p.work.Go(p.listenStderr)
-	p.work.Go(p.watchOOM)
 	p.work.Go(func() { p.watch(h) })
 }
 

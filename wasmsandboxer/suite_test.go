@@ -131,7 +131,7 @@ func process(p sandboxtest.Program) *specs.Process {
 	return &specs.Process{Args: append([]string{module}, p.Args...), Terminal: p.Terminal, Cwd: "/"}
 }
 
-func newSandboxer(t testing.TB, r *records, sockets, state string, prepared int) (*wasmsandboxer.Sandboxer, func()) {
+func newSandboxer(t testing.TB, r *records, sockets, state string, prepared int, change ...func(*wasmsandboxer.Config)) (*wasmsandboxer.Sandboxer, func()) {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()
@@ -145,12 +145,16 @@ func newSandboxer(t testing.TB, r *records, sockets, state string, prepared int)
 	must(err)
 	ids, err := idrange.New(idrange.DefaultFirst, idrange.DefaultLast)
 	must(err)
-	s, err := wasmsandboxer.New(wasmsandboxer.Config{
+	config := wasmsandboxer.Config{
 		Node: &host.Node{
 			Containers: r, Engines: registry, Cache: cache, Events: &forwarded, ContainerdState: state,
 		},
 		Binary: built.task, Sockets: sockets, IDs: ids, LogLevel: "debug", Prepared: prepared,
-	})
+	}
+	for _, c := range change {
+		c(&config)
+	}
+	s, err := wasmsandboxer.New(config)
 	must(err)
 	return s, func() {
 		s.Close()
