@@ -70,8 +70,40 @@ func makeCgroup(name string) (*nodeCgroup, error) {
 				_ = os.WriteFile(file, []byte("+"+controller), 0)
 			}
 		}
+		return c, nil
+	}
+	for _, root := range c.roots {
+		if err := makeParent(root, name); err != nil {
+			return nil, fmt.Errorf("cgroup: %w", err)
+		}
 	}
 	return c, nil
+}
+
+// makeParent makes the parent of the pods' cgroups in a hierarchy of v1; a cpuset has no
+// CPUs until it is given some.
+func makeParent(root, name string) error {
+	at := root
+	for _, sub := range []string{name, "pods"} {
+		above := at
+		at = filepath.Join(at, sub)
+		if err := os.Mkdir(at, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
+			b, err := os.ReadFile(filepath.Join(above, file))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err == nil {
+				err = os.WriteFile(filepath.Join(at, file), b, 0)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // procs is the file to which a process writes itself to join the node.
