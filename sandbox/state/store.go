@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/containerd/v2/pkg/identifiers"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/log"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -28,7 +29,12 @@ const (
 
 // Store is the records below one directory. Safe for concurrent use, but one
 // sandbox's methods must be called one at a time.
-type Store struct{ root string }
+type Store struct {
+	root string
+	// volatile is a root on a file system that is gone when the machine is: there is
+	// nothing to sync.
+	volatile bool
+}
 
 // Open opens the store in the directory root, which is made (0700) if need be.
 func Open(root string) (*Store, error) {
@@ -42,7 +48,11 @@ func Open(root string) (*Store, error) {
 	if err := os.Chmod(root, 0o700); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
-	return &Store{root: root}, nil
+	var fs unix.Statfs_t
+	if err := unix.Statfs(root, &fs); err != nil {
+		return nil, fmt.Errorf("state directory: %w", &os.PathError{Op: "statfs", Path: root, Err: err})
+	}
+	return &Store{root: root, volatile: fs.Type == unix.TMPFS_MAGIC || fs.Type == unix.RAMFS_MAGIC}, nil
 }
 
 // Root is the store's directory.
@@ -70,25 +80,31 @@ func (s *Store) Put(r *Record) error {
 	if err != nil {
 		return err
 	}
-	if err := replace(s.Dir(r.ID), data); err != nil {
+	if err := s.replace(s.Dir(r.ID), data); err != nil {
 		return fmt.Errorf("record of sandbox %q: %w", r.ID, err)
 	}
 	return nil
 }
 
-func replace(dir string, data []byte) (err error) {
+func (s *Store) replace(dir string, data []byte) (err error) {
 	temp := filepath.Join(dir, tempName)
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil && !s.volatile {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
 	if err == nil {
-		err = os.Rename(temp, filepath.Join(dir, recordName))
+		err = unix.Rename(temp, filepath.Join(dir, recordName)) // os.Rename looks at the target first
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(temp))
+	}
+	if s.volatile {
+		return nil
 	}
 	return syncDir(dir)
 }
