@@ -57,6 +57,11 @@ func wasmKind(cfg config.Config, p Programs) (_ sandbox.Sandboxer, closeAll func
 	if err != nil {
 		return nil, nil, err
 	}
+	linux, err := newMixed(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	closers = append(closers, func() error { linux.kind.Close(); return nil })
 	kind, err := wasmsandboxer.New(wasmsandboxer.Config{
 		Node: &host.Node{
 			Containers: containers, Engines: engines, DefaultEngine: cfg.Wasm.Engine,
@@ -67,7 +72,7 @@ func wasmKind(cfg config.Config, p Programs) (_ sandbox.Sandboxer, closeAll func
 		},
 		Binary: cfg.Wasm.Task, WasmEdge: WasmEdgePlace(cfg), Sockets: filepath.Join(cfg.State, "s"), IDs: ids,
 		CgroupParent: cfg.Wasm.CgroupParent, MemoryOverhead: cfg.Wasm.MemoryOverhead, LogLevel: cfg.LogLevel,
-		Prepared: cfg.Wasm.Prepared,
+		Prepared: cfg.Wasm.Prepared, Linux: linux,
 	})
 	if err != nil {
 		return nil, nil, err
