@@ -208,7 +208,7 @@ func (a Axis) set(axis *plot.Axis, values []float64) (factor float64) {
 		s = scaleFor(a.Unit, largest/10) // most of what is shown is smaller
 	}
 	axis.Label.Text = a.Label
-	if s.symbol != "" {
+	if s.symbol != "" && a.Unit != PerSecond { // which the label says
 		axis.Label.Text += " (" + s.symbol + ")"
 	}
 	if a.Log {
