@@ -213,9 +213,8 @@ func (p *pod) lost(reason string) {
 // the same as for SIGKILL, which is how it usually does.
 const statusUnknown = 137
 
-// watch follows the process to its end.
-func (p *pod) watch(h *proc.Handle) {
-	e, err := h.Wait(p.ctx)
+// hasEnded is told of the process's end.
+func (p *pod) hasEnded(e proc.Exit, err error) {
 	if err != nil {
 		return // the daemon lets go of the pod
 	}
@@ -236,10 +235,10 @@ func (p *pod) watch(h *proc.Handle) {
 
 // explain says how a wasm-task ended and why, as far as that can be known.
 func (p *pod) explain(e proc.Exit) sandbox.Exit {
-	oom := p.oomKilled()
 	p.mu.Lock()
 	stopping, unsettled := p.stopping, p.unsettled
 	p.mu.Unlock()
+	oom := !stopping && p.oomKilled() // which reads a dozen files
 	out := sandbox.Exit{Status: e.Status, At: e.At}
 	if !e.Known {
 		out.Status = statusUnknown

@@ -190,7 +190,7 @@ func (p *pod) adopt(h *proc.Handle, conn *net.UnixConn) {
 	p.mu.Unlock()
 	p.work.Go(func() { p.serve(service, conn) })
 	p.work.Go(p.listenStderr)
-	p.work.Go(func() { p.watch(h) })
+	h.Then(p.hasEnded)
 }
 
 // The delay between attempts to reach a wasm-task that lives grows with every

@@ -138,13 +138,31 @@ func (h *Handle) Close() error {
 	return err
 }
 
-func (h *Handle) start() {
-	h.watch.Do(func() {
+func (h *Handle) start() { h.follow(func() {}) }
+
+// Then calls fn with what Wait says, when it does, without a goroutine more than a
+// handle has that is waited for at all. Close waits for fn.
+func (h *Handle) Then(fn func(Exit, error)) {
+	call := func() { fn(h.exit, h.err) }
+	if !h.follow(call) {
 		h.wg.Go(func() {
-			defer close(h.done)
+			<-h.done
+			call()
+		})
+	}
+}
+
+// follow begins to wait for the process, unless that was done, and calls then afterwards.
+func (h *Handle) follow(then func()) (first bool) {
+	h.watch.Do(func() {
+		first = true
+		h.wg.Go(func() {
 			h.exit, h.err = h.await()
+			close(h.done)
+			then()
 		})
 	})
+	return first
 }
 
 func (h *Handle) control(fn func(fd int)) error {
