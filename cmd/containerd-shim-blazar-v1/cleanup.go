@@ -31,6 +31,9 @@ func cleanUp(id, bundle string) (*exit, error) {
 
 // unmount unmounts what is mounted below a bundle.
 func unmount(dir string) error {
+	if bare(dir) {
+		return nil
+	}
 	table, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return fmt.Errorf("list mounts: %w", err)

@@ -1,3 +1,9 @@
+// How many CPUs its cgroup may use is nothing to a process of a millisecond, and Go reads
+// the table of all mounts to know it.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 // Command containerd-shim-blazar-v1 is the shim binary that containerd wants to
 // find for the runtime type io.containerd.blazar.v1. It serves nothing: the Task
 // API of a pod is served by the pod's own process. containerd runs it to describe
