@@ -3,6 +3,7 @@ package coldstart
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"blazar/bench/internal/lab"
@@ -59,6 +60,9 @@ func (s scenario) title() string {
 	return fmt.Sprintf("%s, %d at a time", network, s.parallel)
 }
 
+// capital makes a title's first letter a capital.
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
 // entrants are those of the field that take part.
 func (s scenario) entrants(l *lab.Lab, field []lab.Entrant) []lab.Entrant {
 	chosen := len(s.only) == 0 || l.Effort == lab.Full || len(l.Contestants) > 0
@@ -81,7 +85,7 @@ const (
 )
 
 func newTable(s scenario, field []lab.Entrant) *report.Table {
-	t := &report.Table{Name: s.name, Title: s.title(), Reference: lab.Reference(field)}
+	t := &report.Table{Name: s.name, Title: capital(s.title()), Reference: lab.Reference(field)}
 	for _, c := range []string{coldStart, runPod, createContainer, startContainer, firstByte, teardown} {
 		t.Columns = append(t.Columns, report.Nanoseconds.Column(c))
 	}

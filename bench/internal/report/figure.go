@@ -51,6 +51,14 @@ type Series struct {
 	Y    []float64 `json:"y,omitempty"`
 }
 
+// Drawn are the figures in which there is something to see: of a single sample there is
+// no distribution.
+func (s *Section) Drawn() []*Figure {
+	return slices.DeleteFunc(slices.Clone(s.Figures), func(f *Figure) bool {
+		return !slices.ContainsFunc(f.Series, func(s Series) bool { return len(s.X)+len(s.Y) > 0 })
+	})
+}
+
 // CDF makes a figure of one column of the table, a curve for each row that has more
 // than one sample. The axis is logarithmic where the medians are far apart.
 func (t *Table) CDF(name, title, column string) *Figure {

@@ -61,7 +61,7 @@ func (r *Run) HTML(w io.Writer) error {
 		for _, g := range s.goals() {
 			sv.Goals = append(sv.Goals, goalView{g.label(), g.Unit.Format(g.Value), g.limit(), g.verdict(), g.Met()})
 		}
-		for _, f := range s.Figures {
+		for _, f := range s.Drawn() {
 			svg, err := f.inline(r.colours())
 			if err != nil {
 				return err

@@ -28,7 +28,7 @@ func (r *Run) Markdown(w io.Writer) error {
 			t.markdown(&b)
 		}
 		s.ratios(&b)
-		for _, f := range s.Figures {
+		for _, f := range s.Drawn() {
 			fmt.Fprintf(&b, "\n![%s](%s)\n", f.Title, s.file(f)+".svg")
 		}
 		if len(s.Notes) > 0 {

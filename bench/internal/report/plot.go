@@ -66,7 +66,7 @@ func (f *Figure) png(colours map[string]int) ([]byte, error) {
 func (r *Run) colours() map[string]int {
 	numbers := map[string]int{}
 	for _, s := range r.Sections {
-		for _, f := range s.Figures {
+		for _, f := range s.Drawn() {
 			if f.Kind != Lines && f.Kind != CDF {
 				continue
 			}
@@ -137,7 +137,7 @@ func (f *Figure) lines(d *drawing, colours map[string]int) error {
 	y := f.Y
 	series := slices.Clone(f.Series)
 	if f.Kind == CDF {
-		y = Axis{Label: "share of the pods"}
+		y = Axis{Label: "share of the samples"}
 		for i, s := range series {
 			series[i] = steps(s)
 		}

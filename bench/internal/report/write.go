@@ -36,7 +36,7 @@ func (r *Run) Write(dir string) error {
 	}
 	colours := r.colours()
 	for _, s := range r.Sections {
-		for _, f := range s.Figures {
+		for _, f := range s.Drawn() {
 			if files[s.file(f)+".svg"], err = f.svg(true, colours); err != nil {
 				return err
 			}

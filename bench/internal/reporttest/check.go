@@ -25,7 +25,7 @@ func Check(t testing.TB, dir string, r *report.Run) {
 	t.Helper()
 	want := []string{report.Raw, report.Text, report.Page}
 	for _, s := range r.Sections {
-		for _, f := range s.Figures {
+		for _, f := range s.Drawn() {
 			base := s.Name + "-" + f.Name
 			want = append(want, base+".svg", base+".png")
 			if err := checkSVG(read(t, dir, base+".svg")); err != nil {
