@@ -61,7 +61,7 @@ func (Benchmark) Run(ctx context.Context, l *lab.Lab) (*report.Section, error) {
 	for _, c := range t.Columns {
 		columns = append(columns, c.Name)
 	}
-	s.Figures = []*report.Figure{t.Bars("podrate", "Pods per second, create to removal, medians", "pods per second", columns...)}
+	s.Figures = []*report.Figure{t.Bars("batches", "Pods per second, create to removal, medians", "pods per second", columns...)}
 	s.Ratios = ratios(t)
 	return s, nil
 }

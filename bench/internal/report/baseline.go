@@ -82,16 +82,21 @@ func (b *Baseline) Write(file string) error {
 	return os.WriteFile(file, append(raw, '\n'), 0o644)
 }
 
-// Compare writes a table of the baseline's ratios beside those of the run, and
-// returns the names of those that are worse than tolerated or were not measured.
-func (b *Baseline) Compare(w io.Writer, r *Run) (worse []string, err error) {
+// Compare writes a table of the baseline's ratios beside those that were measured, and
+// returns the names of those that are worse than tolerated, or missing, in every run.
+func (b *Baseline) Compare(w io.Writer, runs ...*Run) (worse []string, err error) {
 	var text strings.Builder
 	text.WriteString("| | baseline | limit | measured | |\n|---|---:|---:|---:|---|\n")
 	for _, bound := range b.Ratios {
-		measured, verdict := "–", "not measured"
-		bad := true
-		if v, ok := r.ratio(bound.Name); ok {
-			measured, bad = digits(v), bound.worse(v)
+		var measured []string
+		verdict, bad := "not measured", true
+		for _, r := range runs {
+			v, ok := r.ratio(bound.Name)
+			if !ok {
+				continue
+			}
+			measured = append(measured, digits(v))
+			bad = bad && bound.worse(v)
 			verdict = "ok"
 			if bad {
 				verdict = "**worse**"
@@ -100,7 +105,7 @@ func (b *Baseline) Compare(w io.Writer, r *Run) (worse []string, err error) {
 		if bad {
 			worse = append(worse, bound.Name)
 		}
-		fmt.Fprintf(&text, "| %s | %s | %s | %s | %s |\n", bound.Name, digits(bound.Value), digits(bound.limit()), measured, verdict)
+		fmt.Fprintf(&text, "| %s | %s | %s | %s | %s |\n", bound.Name, digits(bound.Value), digits(bound.limit()), strings.Join(measured, ", then "), verdict)
 	}
 	_, err = io.WriteString(w, text.String())
 	return worse, err

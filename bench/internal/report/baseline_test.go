@@ -35,6 +35,15 @@ func TestCompare(t *testing.T) {
 		t.Error(text.String())
 	}
 
+	better := &report.Run{Sections: []*report.Section{{Ratios: []report.Ratio{{Name: "slower", Value: 0.2}, {Name: "fewer", Value: 2}}}}}
+	text.Reset()
+	if worse, err := b.Compare(&text, r, better); err != nil || !slices.Equal(worse, []string{"fewer", "gone"}) {
+		t.Errorf("measured twice: %q, %v", worse, err)
+	}
+	if !strings.Contains(text.String(), "| slower | 0.20 | 0.26 | 0.27, then 0.20 | ok |\n") {
+		t.Error(text.String())
+	}
+
 	file := filepath.Join(t.TempDir(), "baseline.json")
 	b.Update(r)
 	if err := b.Write(file); err != nil {
