@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,6 +23,9 @@ func UnmountAll(prefix string) error {
 	prefix, err := filepath.Abs(prefix)
 	if err != nil {
 		return err
+	}
+	if unmountRoot(prefix) {
+		return nil
 	}
 	for range unmountRounds {
 		mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(prefix))
@@ -50,6 +54,32 @@ func UnmountAll(prefix string) error {
 		}
 	}
 	return fmt.Errorf("unmount all below %s: mounts keep appearing", prefix)
+}
+
+// unmountRoot unmounts what is mounted at a path, with everything below, and says whether
+// nothing else can be: what is left there is an empty directory, or nothing. The table of
+// all mounts, which is long on a node with many pods and cannot be read while
+// somebody mounts, has not to be read then.
+func unmountRoot(path string) bool {
+	var err error
+	for range unmountRounds { // mounts may lie upon one another
+		if err = unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+			break
+		}
+	}
+	if errors.Is(err, unix.ENOENT) {
+		return true
+	}
+	if !errors.Is(err, unix.EINVAL) {
+		return false
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }() // only read
+	_, err = f.Readdirnames(1)
+	return errors.Is(err, io.EOF)
 }
 
 // below says whether a mount was taken along by one before it.
