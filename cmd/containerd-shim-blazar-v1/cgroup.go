@@ -69,7 +69,8 @@ func (c *container) kill(ctx context.Context) error {
 	}
 }
 
-// pids lists the processes in the container's cgroups.
+// pids lists the processes in the container's cgroups that have not ended: one whose
+// parent does not reap it may be listed all the same.
 func (c *container) pids() (out []int) {
 	for _, dir := range c.cgroups() {
 		_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
@@ -81,7 +82,7 @@ func (c *container) pids() (out []int) {
 				return nil // gone
 			}
 			for s := range strings.FieldsSeq(string(b)) {
-				if pid, err := strconv.Atoi(s); err == nil && pid > 0 && !slices.Contains(out, pid) {
+				if pid, err := strconv.Atoi(s); err == nil && pid > 0 && startTime(pid) != 0 && !slices.Contains(out, pid) {
 					out = append(out, pid)
 				}
 			}

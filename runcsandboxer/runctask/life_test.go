@@ -166,6 +166,11 @@ func TestTerminal(t *testing.T) {
 	c.says("hello\r\nhello\r\n")
 	e := c.exec("tty", true, "size")
 	n.must(n.tasks.ResizePty(n.call(), &taskapi.ResizePtyRequest{Id: c.id, ExecId: "tty", Width: 91, Height: 37}))
+	select {
+	case <-e.stdout.done: // before Delete, for which containerd waits
+	case <-time.After(30 * time.Second):
+		t.Error("the output of an exec with a terminal does not end with it")
+	}
 	e.execExits("tty", 0)
 	if got := e.stdout.string(); got != "91 37\r\n" {
 		t.Errorf("size %q", got)
@@ -173,6 +178,7 @@ func TestTerminal(t *testing.T) {
 	e.stdout.end()
 	c.kill(syscall.SIGKILL)
 	c.exits(137)
+	<-c.stdout.done
 	c.delete()
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/containerd/log"
 
 	"blazar/internal/proc"
+	"blazar/runcsandboxer/runctask/orphans"
 	"blazar/sandbox/task"
 	"blazar/sandbox/task/stdio"
 )
@@ -27,8 +28,9 @@ const drainTime = 10 * time.Second
 
 // process is a container's first process or one that was added, and its stdio.
 type process struct {
-	name  string // in errors
-	stdio task.Stdio
+	name    string // in errors
+	stdio   task.Stdio
+	orphans *orphans.Reaper // set by launch
 
 	mu       sync.Mutex // guards the fields below
 	handle   *proc.Handle
@@ -45,6 +47,9 @@ func (p *process) launch(ctx context.Context, c *container, pidFile string, run 
 	if err := os.Remove(pidFile); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
+	p.orphans = c.rt.config.Orphans
+	end := p.orphans.Begin()
+	defer end()
 	if p.stdio.Terminal {
 		return p.launchTerminal(ctx, c, pidFile, run)
 	}
@@ -137,6 +142,7 @@ func (p *process) begun(h *proc.Handle, in *stdio.Input, t *stdio.Terminal) {
 	p.handle, p.input, p.terminal = h, in, t
 	closed := p.noInput
 	p.mu.Unlock()
+	p.orphans.Own(h.Ref().Pid)
 	if closed {
 		if err := p.CloseStdin(context.Background()); err != nil {
 			log.L.WithError(err).Warnf("%s: cannot end its input", p.name)
@@ -189,12 +195,23 @@ func (p *process) settle(e task.Exit) task.Exit {
 	if p.exit == nil {
 		p.exit = &e
 	}
-	e, in := *p.exit, p.input
+	e, in, t := *p.exit, p.input, p.terminal
 	p.mu.Unlock()
+	p.disown()
 	if in != nil {
 		_ = in.CloseStdin() // nobody reads it
 	}
+	if t != nil {
+		_ = t.Close() // its output's end is what an exec of CRI waits for
+	}
 	return e
+}
+
+// disown lets the process be reaped by others, if it has not been.
+func (p *process) disown() {
+	if h, err := p.held(); err == nil && p.orphans != nil {
+		p.orphans.Disown(h.Ref().Pid)
+	}
 }
 
 // signal sends a signal to the process alone.
@@ -244,6 +261,7 @@ func (p *process) release() error {
 	p.mu.Lock()
 	h, in, t := p.handle, p.input, p.terminal
 	p.mu.Unlock()
+	p.disown()
 	var err error
 	if in != nil {
 		err = in.CloseStdin() // the other end is the process's

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -42,15 +44,39 @@ func (c *container) scrap(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
-	if cgroup.HostMode() != cgroup.Hybrid {
+	return c.removeGroups()
+}
+
+// removeGroups removes the groups that the runtime made in hierarchies that package
+// cgroup has no use for: those of further controllers, and v2 beside v1.
+func (c *container) removeGroups() error {
+	if cgroup.HostMode() == cgroup.V2 {
 		return nil
 	}
-	// Runtimes make a group of v2 too where it is beside v1.
-	err := os.Remove(filepath.Join(cgroupRoot, "unified", c.record.CgroupDir))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
+	hierarchies, err := os.ReadDir(cgroupRoot)
+	if err != nil {
+		return err
 	}
-	return err
+	var errs []error
+	for _, h := range hierarchies {
+		if !h.IsDir() {
+			continue // a link to a hierarchy of several controllers
+		}
+		var all []string
+		err := filepath.WalkDir(filepath.Join(cgroupRoot, h.Name(), c.record.CgroupDir), func(path string, e fs.DirEntry, err error) error {
+			if err == nil && e.IsDir() {
+				all = append(all, path)
+			}
+			return nil // gone
+		})
+		errs = append(errs, err)
+		for _, path := range slices.Backward(all) {
+			if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // killRest ends the first process and everything in the container's cgroup.
@@ -93,7 +119,7 @@ func (c *container) killUnknown(ctx context.Context) error {
 	}
 	defer func() { _ = h.Close() }() // its end is waited for
 	// The file may be old: only a child, or what is in the container's group, is meant.
-	if pids, err := c.group.Procs(); !isChild(ref.Pid) && (err != nil || !contains(pids, ref.Pid)) {
+	if pids, err := c.group.Procs(); !isChild(ref.Pid) && (err != nil || !slices.Contains(pids, ref.Pid)) {
 		return nil
 	}
 	if err := h.Signal(syscall.SIGKILL); err != nil && !errdefs.IsNotFound(err) {
@@ -101,15 +127,6 @@ func (c *container) killUnknown(ctx context.Context) error {
 	}
 	_, err = h.Wait(ctx)
 	return err
-}
-
-func contains(pids []int, pid int) bool {
-	for _, p := range pids {
-		if p == pid {
-			return true
-		}
-	}
-	return false
 }
 
 // isChild says whether this process is the parent of another.

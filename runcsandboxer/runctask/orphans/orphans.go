@@ -5,7 +5,7 @@
 // A process that the OCI runtime started and left to us may have ended before the
 // runtime has said which pid it has. So calls of the runtime are announced: a child is
 // reaped when it had ended before every call that is still going on began. Processes
-// whose pid is known are held by pidfds (package proc), whose owners reap them at once.
+// whose pid is known have owners, who hold them by pidfds (package proc) and reap them.
 package orphans
 
 import (
@@ -19,13 +19,14 @@ import (
 
 // delay is how long ended orphans may wait, and how long a child's owner has to reap
 // it before its end is looked at again.
-const delay = time.Second
+const delay = 200 * time.Millisecond
 
 // Reaper knows the calls that are going on. Safe for concurrent use.
 type Reaper struct {
 	mu    sync.Mutex // guards the fields below
 	next  uint64
 	calls map[uint64]struct{}
+	owned map[int]struct{}
 	// seen says, of children that have ended, before which calls that was.
 	seen map[int]uint64
 }
@@ -35,7 +36,7 @@ func New() (*Reaper, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, err
 	}
-	return &Reaper{calls: map[uint64]struct{}{}, seen: map[int]uint64{}}, nil
+	return &Reaper{calls: map[uint64]struct{}{}, owned: map[int]struct{}{}, seen: map[int]uint64{}}, nil
 }
 
 // Begin announces a call that may leave a process to us; end says that the process, if
@@ -51,6 +52,20 @@ func (r *Reaper) Begin() (end func()) {
 		defer r.mu.Unlock()
 		delete(r.calls, n)
 	}
+}
+
+// Own leaves a process to the caller, who makes it known within a call, until Disown.
+func (r *Reaper) Own(pid int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.owned[pid] = struct{}{}
+}
+
+// Disown ends Own, once the process is reaped or of no interest any more.
+func (r *Reaper) Disown(pid int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.owned, pid)
 }
 
 // Run reaps until ctx ends. wake tells of SIGCHLD.
@@ -97,6 +112,9 @@ func (r *Reaper) sweep() (again bool) {
 func (r *Reaper) ripe(pid int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if _, ok := r.owned[pid]; ok {
+		return false
+	}
 	before, ok := r.seen[pid]
 	if !ok {
 		r.seen[pid] = r.next
