@@ -33,7 +33,7 @@ func TestImageShapes(t *testing.T) {
 // A refusal says what was found, and what to do about it.
 func TestRefusedImages(t *testing.T) {
 	t.Parallel()
-	p := startPod(t)
+	p := startPod(t, annotate("blazar/mixed", "false"))
 	for _, c := range []struct {
 		name, image string
 		command     []string

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -43,6 +44,9 @@ var _ wasmsandboxer.LinuxRunner = (*mixed)(nil)
 func newMixed(cfg config.Config) (*mixed, error) {
 	kind, err := newRuncKind(cfg)
 	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Join(cfg.State, runcsandboxer.MixedKind), 0o700); err != nil {
 		return nil, err
 	}
 	return &mixed{state: cfg.State, kind: kind, tasks: ctl.Client{Path: ctl.Socket(cfg.State)}, turns: map[string]*turn{}}, nil
