@@ -3,6 +3,7 @@ package main
 import (
 	"blazar/bench/coldstart"
 	"blazar/bench/density"
+	"blazar/bench/guestspeed"
 	"blazar/bench/intask"
 	"blazar/bench/internal/lab"
 	"blazar/bench/podrate"
@@ -16,4 +17,5 @@ var benchmarks = []lab.Benchmark{
 	intask.Benchmark{},
 	density.Benchmark{},
 	throughput.Benchmark{},
+	guestspeed.Benchmark{},
 }
