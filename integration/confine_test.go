@@ -1,12 +1,16 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // podPid is the process on the host whose namespaces are the pod's.
@@ -80,7 +84,8 @@ func TestConfinement(t *testing.T) {
 	if s["Uid"] == procStatus(t, otherPid)["Uid"] {
 		t.Errorf("two pods have the uid %s", s["Uid"])
 	}
-	for _, ns := range []string{"ns/mnt", "ns/pid", "ns/ipc", "ns/uts", "ns/net"} {
+	inPodsNetwork(t, p, pid, false)
+	for _, ns := range []string{"ns/mnt", "ns/pid", "ns/ipc", "ns/uts"} {
 		mine := link(t, pid, ns)
 		if mine == link(t, "self", ns) {
 			t.Errorf("%s is the host's", ns)
@@ -90,6 +95,71 @@ func TestConfinement(t *testing.T) {
 		}
 	}
 	seesOnlyItsOwn(t, pid)
+}
+
+// A pod whose process was prepared before the pod was known is confined like any; one
+// that must not be is in the pod's own network namespace.
+func TestConfinementOfPrepared(t *testing.T) {
+	t.Parallel()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		p := startPod(t)
+		i, err := theNode.InspectPod(t.Context(), p.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i.Info["start"] == "prepared" {
+			inPodsNetwork(t, p, podPid(t, p), true)
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no pod was prepared, the last because: %v", i.Info["start"])
+		}
+	}
+	cold := startPodOf(t, "blazar-wasm", annotate("blazar/prepared", "false"))
+	i, err := theNode.InspectPod(t.Context(), cold.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if how, _ := i.Info["start"].(string); !strings.Contains(how, "blazar/prepared") {
+		t.Errorf("a pod that must not be prepared was started %q", how)
+	}
+	inPodsNetwork(t, cold, podPid(t, cold), false)
+}
+
+// inPodsNetwork looks at the network namespace of a pod's process: the pod's, or, where it
+// was prepared, one in which there is nothing.
+func inPodsNetwork(t *testing.T, p *pod, pid int, prepared bool) {
+	t.Helper()
+	i, err := theNode.InspectPod(t.Context(), p.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	how, _ := i.Info["start"].(string)
+	if prepared && how != "prepared" {
+		t.Fatalf("the pod was started %s", how)
+	}
+	mine := link(t, pid, "ns/net")
+	if mine == link(t, "self", "ns/net") {
+		t.Error("its network namespace is the host's")
+	}
+	path, _ := i.Info["netns"].(string)
+	var pods, its unix.Stat_t
+	if err := errors.Join(unix.Stat(path, &pods), unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &its)); err != nil {
+		t.Fatalf("network namespace %q of the pod: %v", path, err)
+	}
+	if how != "prepared" {
+		if pods.Ino != its.Ino {
+			t.Errorf("its network namespace is %s, that of the pod has inode %d", mine, pods.Ino)
+		}
+		return
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/dev", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pods.Ino == its.Ino || strings.Count(string(b), ":") != 1 || !strings.Contains(string(b), "lo:") {
+		t.Errorf("its network namespace is not the empty one: %s", b)
+	}
 }
 
 // seesOnlyItsOwn looks at the file system and the descriptors of a pod's process.

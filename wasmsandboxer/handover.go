@@ -69,7 +69,7 @@ func (p *pod) handOver(ctx context.Context, t *prepared) (_ *sandbox.Started, er
 	}
 	p.settled = make(chan struct{})
 	p.adopt(h, t.process.Control)
-	itself := len(tasks) > 0 // it moves itself, before it answers anybody
+	itself := len(tasks) > 0 // it moves itself, before it makes a container
 	p.work.Go(func() { p.settle(h, itself) })
 	return p.started(t.process, at), nil
 }

@@ -60,7 +60,7 @@ func run() error {
 		return err
 	}
 	registry := builtin.Engines()
-	hello, err := awaitPod(daemon, registry)
+	hello, cgroups, err := awaitPod(daemon, registry)
 	if errors.Is(err, io.EOF) {
 		return nil // the daemon died before it could record this process, or had no pod for it
 	}
@@ -78,52 +78,35 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	return serve(daemon, tasks, daemons, registry, hello)
+	client := hostapi.NewClient()
+	rt := wasmtask.New(enterCgroups(client, cgroups), registry, hello)
+	return serve(daemon, tasks, daemons, client, rt, hello)
 }
 
 // awaitPod waits until the daemon says which pod this is. A wasm-task that is started
 // before there is one does meanwhile what every pod needs.
-func awaitPod(daemon *net.UnixConn, registry *engines.Registry) (hostapi.Hello, error) {
+func awaitPod(daemon *net.UnixConn, registry *engines.Registry) (hostapi.Hello, []*os.File, error) {
 	first, err := hostapi.ReceiveFirst(daemon)
 	if err != nil || first.Hello != nil {
-		return *cmp.Or(first.Hello, &hostapi.Hello{}), err
+		return *cmp.Or(first.Hello, &hostapi.Hello{}), first.Tasks, err
 	}
 	if engine := first.Standby.Engine; engine != "" {
 		if _, err := registry.Open(context.Background(), engine); err != nil {
-			return hostapi.Hello{}, err
+			return hostapi.Hello{}, nil, err
 		}
 	}
 	if err := hostapi.SendReady(daemon); err != nil {
-		return hostapi.Hello{}, err
+		return hostapi.Hello{}, nil, err
 	}
-	hello, tasks, err := hostapi.ReceiveHello(daemon)
-	if err != nil {
-		return hello, err
-	}
-	return hello, enterCgroups(tasks)
-}
-
-// enterCgroups moves this process into the pod's cgroups of v1. On v2 the daemon does.
-func enterCgroups(tasks []*os.File) error {
-	fds := make([]int32, len(tasks))
-	for i, f := range tasks {
-		defer func() { _ = f.Close() }() // written by then
-		fds[i] = int32(f.Fd())
-	}
-	if err := boot.EnterCgroups(fds); err != nil {
-		return fmt.Errorf("enter the cgroup of the pod: %w", err)
-	}
-	return nil
+	return hostapi.ReceiveHello(daemon)
 }
 
 // serve never returns unless something is wrong: the pod ends by SIGKILL. A worker
 // ends with its connection, also when the pod or its daemon are gone.
-func serve(daemon *net.UnixConn, tasks net.Listener, daemons *net.UnixListener, registry *engines.Registry, hello hostapi.Hello) error {
+func serve(daemon *net.UnixConn, tasks net.Listener, daemons *net.UnixListener, client *hostapi.Client, rt *wasmtask.Runtime, hello hostapi.Hello) error {
 	ctx := context.Background()
-	client := hostapi.NewClient()
 	go client.Attach(daemon)
 	go client.Accept(ctx, daemons)
-	rt := wasmtask.New(client, registry, hello)
 	t, err := ttrpc.NewServer()
 	if err != nil {
 		return err

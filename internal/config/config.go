@@ -110,7 +110,7 @@ func Default() Config {
 	return Config{
 		Kinds: slices.Clone(Kinds), Root: "/var/lib/blazar", State: "/run/blazar", LogLevel: "info",
 		Containerd: Containerd{Address: "/run/containerd/containerd.sock", State: "/run/containerd", Namespaces: []string{"k8s.io"}},
-		Wasm:       Wasm{Precompile: []string{"default"}, FirstTier: Auto, Confinement: Strict, UnmappedVolumes: Allow},
+		Wasm:       Wasm{Precompile: []string{"default"}, FirstTier: Auto, Prepared: DefaultPrepared, Confinement: Strict, UnmappedVolumes: Allow},
 		Runc:       Runc{Binary: "runc", UnprivilegedPorts: true, UnprivilegedICMP: true},
 	}
 }
@@ -125,6 +125,9 @@ const (
 	Allow      = "allow"
 	Refuse     = "refuse"
 )
+
+// DefaultPrepared is enough for the pods that start together on a small node, and costs 5 MiB.
+const DefaultPrepared = 4
 
 // maxPrepared bounds Wasm.Prepared: each costs the memory of an idle pod.
 const maxPrepared = 1000

@@ -43,12 +43,19 @@ func (n *Node) Traces() ([]string, error) {
 		}
 	}
 	own := []int{n.ServePid(), n.TaskdPid(), n.ContainerdPid()}
-	add("process", names(slices.DeleteFunc(n.cgroup.pids(), func(pid int) bool { return slices.Contains(own, pid) }))...)
+	add("process", names(slices.DeleteFunc(n.cgroup.pids(), func(pid int) bool { return slices.Contains(own, pid) || n.compiles(pid) }))...)
+	idle, err := n.prepared()
+	if err != nil {
+		return nil, err
+	}
+	if odd := idle.odd(); odd != "" {
+		add("processes:", odd)
+	}
 	mounts, err := mountsBelow(n.Dir)
 	if err != nil {
 		return nil, err
 	}
-	add("mount", slices.DeleteFunc(mounts, func(m string) bool { return slices.Contains(n.volatile(), m) })...)
+	add("mount", slices.DeleteFunc(mounts, func(m string) bool { return slices.Contains(n.volatile(), m) || idle.has(m) })...)
 	add("cgroup", n.cgroup.pods()...)
 	ports, err := n.state.Network.ports()
 	if err != nil {
@@ -76,7 +83,7 @@ func (n *Node) Traces() ([]string, error) {
 	last := ""
 	for _, f := range files {
 		// What is below something that is left says nothing new.
-		if !slices.Contains(n.baseline, f) && (last == "" || !strings.HasPrefix(f, last+"/")) {
+		if !slices.Contains(n.baseline, f) && !idle.has(f) && (last == "" || !strings.HasPrefix(f, last+"/")) {
 			add("file", f)
 			last = f
 		}
