@@ -78,6 +78,7 @@ func eachLine(f *os.File, say func(line []byte)) error {
 			}
 			if rerr != nil {
 				lineBuffers.Put(b)
+				b = nil // or whoever waits keeps it
 			}
 			return !errors.Is(rerr, unix.EAGAIN)
 		})

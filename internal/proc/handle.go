@@ -39,6 +39,10 @@ type Handle struct {
 
 	watch sync.Once
 	wg    sync.WaitGroup
+
+	mu   sync.Mutex // guards the fields below
+	over bool       // done was closed: then does not change any more
+	then []func(Exit, error)
 }
 
 // Open returns a handle of the process that ref names; errdefs.ErrNotFound if it
@@ -138,31 +142,35 @@ func (h *Handle) Close() error {
 	return err
 }
 
-func (h *Handle) start() { h.follow(func() {}) }
-
-// Then calls fn with what Wait says, when it does, without a goroutine more than a
-// handle has that is waited for at all. Close waits for fn.
-func (h *Handle) Then(fn func(Exit, error)) {
-	call := func() { fn(h.exit, h.err) }
-	if !h.follow(call) {
-		h.wg.Go(func() {
-			<-h.done
-			call()
-		})
-	}
-}
-
-// follow begins to wait for the process, unless that was done, and calls then afterwards.
-func (h *Handle) follow(then func()) (first bool) {
+func (h *Handle) start() {
 	h.watch.Do(func() {
-		first = true
 		h.wg.Go(func() {
 			h.exit, h.err = h.await()
 			close(h.done)
-			then()
+			h.mu.Lock()
+			h.over = true
+			h.mu.Unlock()
+			for _, fn := range h.then { // nobody adds to it any more
+				fn(h.exit, h.err)
+			}
 		})
 	})
-	return first
+}
+
+// Then calls fn with what Wait says, when it does, without a goroutine more than a
+// handle has that is waited for at all; several one after the other. Close waits for
+// them.
+func (h *Handle) Then(fn func(Exit, error)) {
+	h.start()
+	h.mu.Lock()
+	over := h.over
+	if !over {
+		h.then = append(h.then, fn)
+	}
+	h.mu.Unlock()
+	if over {
+		h.wg.Go(func() { fn(h.exit, h.err) })
+	}
 }
 
 func (h *Handle) control(fn func(fd int)) error {

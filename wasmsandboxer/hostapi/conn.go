@@ -125,6 +125,7 @@ func (c *conn) receive() (b *buffer, n, on, flags int, err error) {
 		}
 		if rerr != nil {
 			buffers.Put(b)
+			b = nil // or whoever waits keeps it, and every connection one of its own
 		}
 		return !errors.Is(rerr, unix.EAGAIN)
 	})
