@@ -119,7 +119,7 @@ func TestAnnotations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{podspec.AnnotationEngine, podspec.AnnotationListen, podspec.AnnotationIsolation, podspec.AnnotationCrunHandler} {
+	for _, name := range []string{podspec.AnnotationEngine, podspec.AnnotationListen, podspec.AnnotationIsolation, podspec.AnnotationMixed, podspec.AnnotationCrunHandler} {
 		if !strings.Contains(string(b), "| `"+name+"` |") {
 			t.Errorf("annotations.md does not say what %s means", name)
 		}

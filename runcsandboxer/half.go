@@ -107,14 +107,14 @@ func (s *Sandboxer) findHalf(stateDir, id string) (*pod, error) {
 	r := halfRequest(stateDir, id)
 	b, err := os.ReadFile(filepath.Join(r.Dir, halfRecord))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("Linux half of pod %s: %w", id, errdefs.ErrNotFound)
+		return nil, fmt.Errorf("the Linux half of pod %s: %w", id, errdefs.ErrNotFound)
 	}
 	var rec record
 	if err == nil {
 		err = json.Unmarshal(b, &rec)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("Linux half of pod %s: %w", id, err)
+		return nil, fmt.Errorf("the Linux half of pod %s: %w", id, err)
 	}
 	p := newPod(s, r, &plan{}, rec)
 	p.of = &Whole{}

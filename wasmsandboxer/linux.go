@@ -94,7 +94,7 @@ func (p *pod) endLinux(ctx context.Context) error {
 		return nil
 	}
 	if err := p.s.config.Linux.EndPod(ctx, p.r.ID); err != nil {
-		return fmt.Errorf("Linux containers of the pod: %w", err)
+		return fmt.Errorf("the Linux containers of the pod: %w", err)
 	}
 	return nil
 }
@@ -105,7 +105,7 @@ func (p *pod) deleteLinux(ctx context.Context) error {
 		return nil
 	}
 	if err := p.s.config.Linux.DeletePod(ctx, p.r.ID); err != nil {
-		return fmt.Errorf("Linux containers of the pod: %w", err)
+		return fmt.Errorf("the Linux containers of the pod: %w", err)
 	}
 	return nil
 }

@@ -93,7 +93,7 @@ func (s *Service) startLinux(ctx context.Context, c *container, b *bundle, rec *
 		Rootfs: root, Stdio: stdio, FIFOs: filepath.Join(state, criContainers, rec.ID, "io"),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("Linux container %s: %w", rec.ID, err)
+		return nil, fmt.Errorf("the Linux container %s: %w", rec.ID, err)
 	}
 	b.add(hostapi.RoleWorker, tasks)
 	if err := s.note(rec.ID, func(e *Entry) { *e = Entry{Linux: "run by blazar taskd: " + why.Error()} }); err != nil {
@@ -180,7 +180,7 @@ func (s *Service) limit(ctx context.Context, q *hostapi.LimitRequest) error {
 		return fmt.Errorf("container id %q: %w", clip(q.Container), errdefs.ErrInvalidArgument)
 	}
 	if s.pod.Linux == nil || !s.pod.Linux.Has(q.Container) {
-		return fmt.Errorf("Linux container %s: %w", q.Container, errdefs.ErrNotFound)
+		return fmt.Errorf("the Linux container %s: %w", q.Container, errdefs.ErrNotFound)
 	}
 	rec, err := s.lookup(ctx, q.Container)
 	if err != nil {

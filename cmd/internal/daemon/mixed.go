@@ -74,7 +74,7 @@ func (m *mixed) take(ctx context.Context, pod string) (leave func(), err error) 
 		return func() { <-t.token; drop() }, nil
 	case <-ctx.Done():
 		drop()
-		return nil, fmt.Errorf("Linux containers of pod %s: another call is still going on: %w", pod, ctx.Err())
+		return nil, fmt.Errorf("the Linux containers of pod %s: another call is still going on: %w", pod, ctx.Err())
 	}
 }
 
