@@ -3,11 +3,14 @@ package integration
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"blazar/internal/node"
 )
 
 // crashAfter are moments in the start of pods, which takes some tens of milliseconds,
@@ -21,7 +24,7 @@ var crashAfter = []time.Duration{
 // lets something happen in the middle of it. What becomes of the pods is open; that
 // everything works again, and that nothing of them stays that ours says is our
 // concern, is not.
-func crash(t *testing.T, after time.Duration, ours func(trace string) bool, happens func(ctx context.Context) error) {
+func crash(t *testing.T, k taskKind, after time.Duration, ours func(trace string) bool, happens func(ctx context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -29,8 +32,8 @@ func crash(t *testing.T, after time.Duration, ours func(trace string) bool, happ
 	for i := range 4 {
 		pods.Go(func() {
 			// Any of it may fail now.
-			_ = comeAndGo(t, i)
-			_ = comeAndGo(t, i)
+			_ = comeAndGo(t, k, i)
+			_ = comeAndGo(t, k, i)
 		})
 	}
 	time.Sleep(after)
@@ -54,7 +57,7 @@ func crash(t *testing.T, after time.Duration, ours func(trace string) bool, happ
 	}
 	// containerd itself may stumble once over a snapshot it had not recorded.
 	for attempt := 1; ; attempt++ {
-		err := comeAndGo(t, 7)
+		err := comeAndGo(t, k, 7)
 		if err == nil {
 			return
 		}
@@ -68,20 +71,30 @@ func crash(t *testing.T, after time.Duration, ours func(trace string) bool, happ
 	}
 }
 
-func TestServeKilledInAnyPhase(t *testing.T) {
-	for _, after := range crashAfter {
-		t.Run(fmt.Sprint(after), func(t *testing.T) { crash(t, after, all, theNode.RestartServe) })
+// crashes tries every moment on pods of the kinds.
+func crashes(t *testing.T, kinds []string, ours func(trace string) bool, happens func(ctx context.Context) error) {
+	for _, k := range taskKinds {
+		if !slices.Contains(kinds, k.kind) {
+			continue
+		}
+		for _, after := range crashAfter {
+			t.Run(fmt.Sprintf("%s/%s", k.name, after), func(t *testing.T) { crash(t, k, after, ours, happens) })
+		}
 	}
 }
 
+func TestServeKilledInAnyPhase(t *testing.T) {
+	crashes(t, node.DefaultKinds, all, theNode.RestartServe)
+}
+
+func TestTaskdKilledInAnyPhase(t *testing.T) {
+	crashes(t, []string{node.Runc}, all, theNode.RestartTaskd)
+}
+
 func TestContainerdKilledInAnyPhase(t *testing.T) {
-	for _, after := range crashAfter {
-		t.Run(fmt.Sprint(after), func(t *testing.T) {
-			crash(t, after, notContainerds, func(ctx context.Context) error {
-				return theNode.RestartContainerd(ctx, syscall.SIGKILL)
-			})
-		})
-	}
+	crashes(t, node.DefaultKinds, notContainerds, func(ctx context.Context) error {
+		return theNode.RestartContainerd(ctx, syscall.SIGKILL)
+	})
 }
 
 func all(string) bool { return true }

@@ -171,7 +171,7 @@ func wasmTasks() (pids []int) {
 func TestTaskKilledInAnyPhase(t *testing.T) {
 	for _, after := range crashAfter {
 		t.Run(fmt.Sprint(after), func(t *testing.T) {
-			crash(t, after, all, func(context.Context) error {
+			crash(t, taskKinds[0], after, all, func(context.Context) error {
 				for _, pid := range wasmTasks() {
 					_ = syscall.Kill(pid, syscall.SIGKILL)
 				}

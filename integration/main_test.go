@@ -24,6 +24,15 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) (code int) {
 	ctx := context.Background()
+	var err error
+	if guests, err = os.MkdirTemp("", "guests-"); err == nil {
+		defer func() { _ = os.RemoveAll(guests) }()
+		err = makeGate(guests)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	n, err := startNode(ctx)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -35,11 +44,7 @@ func run(m *testing.M) (code int) {
 			code = 1
 		}
 	}()
-	if guests, err = os.MkdirTemp("", "guests-"); err == nil {
-		defer func() { _ = os.RemoveAll(guests) }()
-		err = loadImages(ctx, n, guests)
-	}
-	if err != nil {
+	if err := loadImages(ctx, n, guests); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -75,9 +80,10 @@ func startNode(ctx context.Context, serve ...string) (*node.Node, error) {
 		return nil, err
 	}
 	return node.Start(ctx, node.Config{
-		Bin:       cmp.Or(os.Getenv("BLAZAR_BIN"), filepath.Join(root, "bin")),
-		Tools:     filepath.Join(root, ".cache", "bin"),
-		ServeArgs: append(libraries(root), serve...),
+		Bin:        cmp.Or(os.Getenv("BLAZAR_BIN"), filepath.Join(root, "bin")),
+		Tools:      filepath.Join(root, ".cache", "bin"),
+		OCIRuntime: gate.program,
+		ServeArgs:  append(libraries(root), serve...),
 	})
 }
 

@@ -20,7 +20,7 @@ func TestManyPods(t *testing.T) {
 	var all sync.WaitGroup
 	errs := make(chan error, pods)
 	for i := range pods {
-		all.Go(func() { errs <- comeAndGo(t, i) })
+		all.Go(func() { errs <- comeAndGo(t, taskKinds[i%len(taskKinds)], i) })
 	}
 	all.Wait()
 	close(errs)
@@ -34,16 +34,16 @@ func TestManyPods(t *testing.T) {
 
 // comeAndGo is the life of one pod; it does not use what ends a test, because it runs
 // beside the test's goroutine.
-func comeAndGo(t *testing.T, i int) error {
+func comeAndGo(t *testing.T, k taskKind, i int) error {
 	ctx := t.Context()
 	config := theNode.Pod(fmt.Sprintf("many-%d", i))
 	isolateIn(t, config)
-	podID, err := theNode.RunPod(ctx, "blazar-wasm", config)
+	podID, err := theNode.RunPod(ctx, k.handler, config)
 	if err != nil {
 		return err
 	}
-	for name, args := range map[string][]string{"exit": {"exit", fmt.Sprint(i)}, "says": {"args", fmt.Sprint("pod-", i)}} {
-		c := node.Container(name, busyImage)
+	for name, args := range map[string][]string{"exit": {"exit", fmt.Sprint(i)}, "says": {"echo", fmt.Sprint("pod-", i)}} {
+		c := node.Container(name, k.image)
 		c.Args, c.LogPath = args, name+".log"
 		s, err := runToEnd(ctx, podID, c, config)
 		if err != nil {

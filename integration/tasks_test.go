@@ -156,6 +156,22 @@ func makeTask(t *testing.T, k taskKind, p *pod, args ...string) (containerd.Task
 	c := node.Container(fmt.Sprintf("c%d", time.Now().UnixNano()), k.image)
 	c.Args = args
 	id := p.create(t, c).ID
+	io := makeStdio(t, id, false)
+	task, err := newTask(t, k, p, id, io.creator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+		defer cancel()
+		_, _ = task.Delete(ctx, containerd.WithProcessKill) // gone, mostly
+	})
+	return task, io.out
+}
+
+// newTask makes the task of a container that CRI has made.
+func newTask(t *testing.T, k taskKind, p *pod, id string, io cio.Creator) (containerd.Task, error) {
+	t.Helper()
 	loaded, err := client(t).LoadContainer(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
@@ -168,17 +184,10 @@ func makeTask(t *testing.T, k taskKind, p *pod, args ...string) (containerd.Task
 		}
 		opts = append(opts, containerd.WithTaskAPIEndpoint(address, version))
 	}
-	io := makeStdio(t, id, false)
-	task, err := loaded.NewTask(t.Context(), io.creator, opts...)
-	if err != nil {
-		t.Fatal(err)
+	if k.kind == node.Runc { // as CRI does for the handler's runtime_path
+		opts = append(opts, containerd.WithRuntimePath(filepath.Join(theNode.Dir, "bin", "containerd-shim-blazar-v1")))
 	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
-		defer cancel()
-		_, _ = task.Delete(ctx, containerd.WithProcessKill) // gone, mostly
-	})
-	return task, io.out
+	return loaded.NewTask(t.Context(), io, opts...)
 }
 
 // startTask makes and starts a task whose output nobody wants.

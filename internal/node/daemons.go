@@ -77,6 +77,14 @@ func dial(socket string) (*grpc.ClientConn, error) {
 // RestartContainerd ends containerd with a signal and starts it again.
 func (n *Node) RestartContainerd(ctx context.Context, signal syscall.Signal) error {
 	n.end(containerdName, signal, 20*time.Second)
+	return n.StartContainerd(ctx)
+}
+
+// KillContainerd kills containerd as a crash would.
+func (n *Node) KillContainerd() { n.end(containerdName, syscall.SIGKILL, 0) }
+
+// StartContainerd starts containerd after KillContainerd.
+func (n *Node) StartContainerd(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if err := n.startContainerd(ctx); err != nil {

@@ -9,8 +9,10 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
 // importLinuxImages gives the node the pause image, which no registry is asked for,
@@ -48,7 +50,28 @@ func (n *Node) LoadImage(ctx context.Context, image *Image) error {
 	if err := errors.Join(image.WriteArchive(f), f.Close()); err != nil {
 		return fmt.Errorf("image %s: %w", image.Name, err)
 	}
-	return n.ImportImage(ctx, f.Name())
+	if err := n.ImportImage(ctx, f.Name()); err != nil {
+		return err
+	}
+	return n.awaitImage(ctx, image.Name)
+}
+
+// awaitImage returns when CRI knows an image, which it learns of from an event, or
+// after a while: whoever uses the image then is told by CRI what is wrong with it.
+func (n *Node) awaitImage(ctx context.Context, name string) error {
+	conn, err := n.CRI()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	images := cri.NewImageServiceClient(conn)
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		r, err := images.ImageStatus(ctx, &cri.ImageStatusRequest{Image: &cri.ImageSpec{Image: name}})
+		if err != nil || r.GetImage() != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ImportImage imports an OCI archive of one image and unpacks it. containerd unpacks

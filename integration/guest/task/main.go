@@ -8,7 +8,9 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"os/signal"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -17,6 +19,12 @@ var commands = map[string]func(args []string) error{
 		for _, a := range args {
 			fmt.Println(a)
 		}
+		time.Sleep(time.Hour)
+		return nil
+	},
+	"stubborn": func([]string) error {
+		signal.Ignore(syscall.SIGTERM)
+		fmt.Println("stubborn")
 		time.Sleep(time.Hour)
 		return nil
 	},
