@@ -32,8 +32,9 @@ func (m *machine) run(ctx context.Context) (string, error) {
 		"-M", "q35,accel=tcg", "-cpu", "max", "-smp", guestCPUs, "-m", guestMemory,
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-kernel", filepath.Join(kernelDir, "vmlinuz"), "-initrd", m.initrd,
-		"-append", "console=ttyS0 quiet loglevel=4 panic=-1 reboot=t nokaslr mitigations=off tsc=reliable no_timer_check "+
-			"cryptomgr.notests audit=0 random.trust_cpu=on cgroup_no_v1=all systemd.unified_cgroup_hierarchy=1",
+		"-append", "console=ttyS0 quiet loglevel=4 panic=-1 reboot=t nokaslr mitigations=off no_timer_check "+
+			"cryptomgr.notests audit=0 random.trust_cpu=on cgroup_no_v1=all "+
+			fmt.Sprintf("tsc=reliable tsc_early_khz=%d", tscKHz()),
 		"-drive", "file="+m.disk+",format=raw,if=virtio,cache=unsafe",
 		"-serial", "file:"+m.consoleFile(), "-serial", "file:"+tests,
 	)

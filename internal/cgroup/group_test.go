@@ -221,7 +221,7 @@ func TestOOM(t *testing.T) {
 		if !ok {
 			t.Fatal("channel is closed")
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("no event")
 	}
 	if err := c.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {

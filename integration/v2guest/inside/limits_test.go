@@ -5,6 +5,7 @@ package inside
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -37,13 +38,27 @@ func TestHierarchy(t *testing.T) {
 }
 
 // The limits of a wasm pod, and of its containers, are in the kernel's files, follow
-// changes, and go with the pod.
+// changes, and go with the pod: one whose process was there before it, and one whose
+// process was born in its group.
 func TestWasmPod(t *testing.T) {
+	t.Run("Prepared", func(t *testing.T) { testWasmPod(t, "true") })
+	t.Run("Cold", func(t *testing.T) { testWasmPod(t, "false") })
+}
+
+func testWasmPod(t *testing.T, prepared string) {
 	p := startPod(t, "blazar-wasm", func(c *runtime.PodSandboxConfig) {
+		c.Annotations["blazar/prepared"] = prepared
 		c.Linux.Resources = &runtime.LinuxContainerResources{MemoryLimitInBytes: 96 * mib, CpuQuota: 150_000, CpuPeriod: 100_000, CpuShares: 2048}
 		c.Linux.Overhead = &runtime.LinuxContainerResources{MemoryLimitInBytes: 64 * mib}
 	})
+	if got := strings.Trim(fmt.Sprint(p.info(t)["start"]), `"`); (got == "prepared") != (prepared == "true") {
+		t.Errorf("the pod's process was started so: %s", got)
+	}
 	dir := p.cgroup(t)
+	pid := strings.Trim(fmt.Sprint(p.info(t)["pid"]), `"`)
+	if b, err := os.ReadFile("/proc/" + pid + "/cgroup"); err != nil || "/sys/fs/cgroup"+strings.TrimSpace(strings.TrimPrefix(string(b), "0::")) != dir {
+		t.Errorf("the pod's process is in %s, not in %s: %v", b, dir, err)
+	}
 	wants(t, dir, "memory.max", "167772160")
 	wants(t, dir, "cpu.max", "150000 100000")
 

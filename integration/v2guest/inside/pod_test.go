@@ -77,16 +77,23 @@ func crictl(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// cgroup is the directory of the pod's cgroup, of what its verbose status says.
-func (p *pod) cgroup(t *testing.T) string {
+// info is the pod's verbose status.
+func (p *pod) info(t *testing.T) map[string]any {
 	t.Helper()
 	i, err := theNode.InspectPod(t.Context(), p.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := strings.Trim(fmt.Sprint(i.Info["cgroup"]), `"`)
+	return i.Info
+}
+
+// cgroup is the directory of the pod's cgroup, of what its verbose status says.
+func (p *pod) cgroup(t *testing.T) string {
+	t.Helper()
+	info := p.info(t)
+	path := strings.Trim(fmt.Sprint(info["cgroup"]), `"`)
 	if path == "" || path == "<nil>" {
-		t.Fatalf("the pod names no cgroup: %v", i.Info)
+		t.Fatalf("the pod names no cgroup: %v", info)
 	}
 	return filepath.Join("/sys/fs/cgroup", path)
 }
