@@ -26,8 +26,16 @@ func CheckModule(name string, r io.ReaderAt, size int64, a Abilities) error {
 	return err
 }
 
+// isProgram says whether a file is one for Linux, which may be larger than a module.
+func isProgram(r io.ReaderAt) bool {
+	head := make([]byte, sniffBytes)
+	n, _ := r.ReadAt(head, 0) // what cannot be read is none
+	kind, _ := sniffOther(head[:n])
+	return kind == KindNative || kind == KindScript
+}
+
 func checkModule(name string, r io.ReaderAt, size int64, a Abilities) (refused *Refusal, err error) {
-	if size > MaxModuleSize {
+	if size > MaxModuleSize && !isProgram(r) {
 		return invalid(name, "make the module smaller (wasm-opt, strip)", "the module has %d bytes, the limit is %d", size, int64(MaxModuleSize)), nil
 	}
 	kind, detail, err := sniff(r, size)

@@ -77,6 +77,9 @@ func TestSniffReportsReadErrors(t *testing.T) {
 	}
 }
 
+// elfHead is what a Linux program of any size begins with.
+var elfHead = "\x7fELF\x02" + strings.Repeat("\x00", 1024)
+
 func TestCheckModule(t *testing.T) {
 	for name, c := range map[string]struct {
 		data   []byte
@@ -104,10 +107,17 @@ func TestCheckModule(t *testing.T) {
 			if !errors.As(err, &r) || !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.phrase) || r.Remedy == "" {
 				t.Fatalf("got %v", err)
 			}
+			if kind, err := Sniff(bytes.NewReader(c.data), int64(len(c.data))); err != nil || r.Kind != kind {
+				t.Errorf("the kind is %q, not %q (%v)", r.Kind, kind, err)
+			}
 		})
 	}
 	if err := CheckModule("big", broken{}, MaxModuleSize+1, Abilities{}); !errdefs.IsInvalidArgument(err) {
 		t.Fatalf("an oversized module gave %v", err)
+	}
+	var r *Refusal
+	if err := CheckModule("big", strings.NewReader(elfHead), MaxModuleSize+1, Abilities{}); !errors.As(err, &r) || r.Kind != KindNative {
+		t.Fatalf("an oversized program gave %v", err)
 	}
 }
 

@@ -59,6 +59,19 @@ func linuxProgram(err error) bool {
 	return errors.As(err, &r) && isLinux(r.Kind)
 }
 
+// linuxRefusal is the refusal of a program for Linux, nil if a container could not be
+// prepared for another reason. An engine that is missing is none that such a program
+// would need.
+func (s *Service) linuxRefusal(ctx context.Context, rec *Container, err error) error {
+	switch {
+	case err == nil, s.pod.Container != "":
+		return nil
+	case linuxProgram(err):
+		return err
+	}
+	return s.sniff(ctx, rec)
+}
+
 func isLinux(k ociwasm.Kind) bool { return k == ociwasm.KindNative || k == ociwasm.KindScript }
 
 // startLinux has the container run by the other task server; why is the error that

@@ -68,8 +68,8 @@ func (s *Service) prepare(ctx context.Context, q *hostapi.PrepareRequest) (_ any
 		return reply, b.files, nil
 	}
 	files, module, err := s.furnish(ctx, c, rec, q.Later)
-	if linuxProgram(err) {
-		reply, err := s.startLinux(ctx, c, b, rec, q, err)
+	if refusal := s.linuxRefusal(ctx, rec, err); refusal != nil {
+		reply, err := s.startLinux(ctx, c, b, rec, q, refusal)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -174,3 +174,29 @@ func FuzzChoices(f *testing.F) {
 		}
 	})
 }
+
+func TestMixed(t *testing.T) {
+	for name, c := range map[string]struct {
+		container, pod map[string]string
+		forbidden      bool
+		source         string
+	}{
+		"none":        {},
+		"pod":         {pod: map[string]string{AnnotationMixed: "false"}, forbidden: true, source: "pod annotation blazar/mixed"},
+		"container":   {container: map[string]string{AnnotationMixed: "false"}, forbidden: true, source: "container annotation blazar/mixed"},
+		"one of two":  {pod: map[string]string{AnnotationMixed + ".a": "false"}, forbidden: true, source: "pod annotation blazar/mixed.a"},
+		"the other":   {pod: map[string]string{AnnotationMixed + ".b": "false"}},
+		"all but one": {pod: map[string]string{AnnotationMixed: "false", AnnotationMixed + ".a": "true"}, source: "pod annotation blazar/mixed.a"},
+	} {
+		allowed, source, err := (&Container{Name: "a", Annotations: c.container, Pod: c.pod}).Mixed()
+		if err != nil || allowed == c.forbidden || source != c.source {
+			t.Errorf("%s: %v, %q, %v", name, allowed, source, err)
+		}
+	}
+	for _, value := range []string{"", "False", "no"} {
+		c := Container{Pod: map[string]string{AnnotationMixed: value}}
+		if _, _, err := c.Mixed(); !errdefs.IsInvalidArgument(err) {
+			t.Errorf("%q: %v", value, err)
+		}
+	}
+}
