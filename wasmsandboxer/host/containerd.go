@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	containersapi "github.com/containerd/containerd/api/services/containers/v1"
@@ -37,6 +39,8 @@ type Containerd struct {
 	snapshots  snapshotsapi.SnapshotsClient
 	images     imagesapi.ImagesClient
 	content    content.Provider
+	// snapshotter is that of the last container whose snapshot was named after it.
+	snapshotter atomic.Pointer[string]
 }
 
 var _ Containers = (*Containerd)(nil)
@@ -64,9 +68,21 @@ func NewContainerd(path string) (*Containerd, error) {
 // Close ends the connection.
 func (c *Containerd) Close() error { return c.conn.Close() }
 
-// Container asks the containers service.
+// Container asks the containers service, and at the same time for the root file system
+// of a container like those before it, which is what is asked for next.
 func (c *Containerd) Container(ctx context.Context, namespace, id string) (*Container, error) {
+	guess := &Container{ID: id, SnapshotKey: id}
+	var asking sync.WaitGroup
+	if s := c.snapshotter.Load(); s != nil {
+		guess.Snapshotter = *s
+		asking.Go(func() {
+			if all, err := c.Rootfs(ctx, namespace, guess); err == nil {
+				guess.root = all
+			}
+		})
+	}
 	r, err := c.containers.Get(namespaces.WithNamespace(ctx, namespace), &containersapi.GetContainerRequest{ID: id})
+	asking.Wait()
 	if err != nil {
 		return nil, fmt.Errorf("containerd's record of container %s: %w", id, errgrpc.ToNative(err))
 	}
@@ -78,14 +94,43 @@ func (c *Containerd) Container(ctx context.Context, namespace, id string) (*Cont
 	if spec.Linux != nil {
 		spec.Linux.Seccomp = nil // the largest part, kept with the record and of no use here
 	}
-	return &Container{
+	out := &Container{
 		ID: rec.GetID(), SandboxID: rec.GetSandbox(), Image: rec.GetImage(), Spec: &spec,
+		ImageDigest: imageDigest(rec.GetExtensions()[criMetadata].GetValue()),
 		Snapshotter: rec.GetSnapshotter(), SnapshotKey: rec.GetSnapshotKey(),
-	}, nil
+	}
+	if out.SnapshotKey == id {
+		if out.Snapshotter == guess.Snapshotter {
+			out.root = guess.root
+		} else {
+			c.snapshotter.Store(&out.Snapshotter)
+		}
+	}
+	return out, nil
+}
+
+// criMetadata is the extension of a container's record in which the CRI plugin keeps
+// what it knows of it: internal/cri/store/container/metadata.go of containerd.
+const criMetadata = "io.cri-containerd.container.metadata"
+
+// imageDigest is what the container's image was when the container was made, as
+// containerd 2.4 and newer write it down; empty if nobody did.
+func imageDigest(metadata []byte) digest.Digest {
+	var m struct {
+		Version  string
+		Metadata struct{ ImageDigest digest.Digest }
+	}
+	if json.Unmarshal(metadata, &m) != nil || m.Version != "v1" || m.Metadata.ImageDigest.Validate() != nil {
+		return ""
+	}
+	return m.Metadata.ImageDigest
 }
 
 // Rootfs asks the snapshots service.
 func (c *Containerd) Rootfs(ctx context.Context, namespace string, rec *Container) ([]mnt.Mount, error) {
+	if rec.root != nil {
+		return rec.root, nil
+	}
 	r, err := c.snapshots.Mounts(namespaces.WithNamespace(ctx, namespace),
 		&snapshotsapi.MountsRequest{Snapshotter: rec.Snapshotter, Key: rec.SnapshotKey})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/containerd/containerd/v2/core/content"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -30,9 +31,14 @@ type Container struct {
 	SandboxID string
 	// Image is the image's name, may be empty.
 	Image string
-	Spec  *specs.Spec
+	// ImageDigest is what the name stood for when the container was made; empty if that
+	// is not known.
+	ImageDigest digest.Digest
+	Spec        *specs.Spec
 	// Snapshotter and SnapshotKey lead to the root file system.
 	Snapshotter, SnapshotKey string
+
+	root []mnt.Mount // the root file system, if it was asked for already
 }
 
 // Annotations that the CRI plugin puts into a container's specification:

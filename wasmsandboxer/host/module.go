@@ -212,6 +212,9 @@ func (s *Service) image(ctx context.Context, rec *Container) (*ociwasm.Image, er
 	if name == "" {
 		return &ociwasm.Image{}, nil
 	}
+	if image := s.node.images.known(s.pod.Namespace, rec.ImageDigest); image != nil {
+		return image, nil
+	}
 	d, err := s.node.Containers.Image(ctx, s.pod.Namespace, name)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return &ociwasm.Image{}, nil
@@ -236,12 +239,16 @@ const (
 	maxImage  = 32 << 10
 )
 
+// known is what was found out before, nil if nothing was.
+func (i *imageMemo) known(namespace string, d digest.Digest) *ociwasm.Image {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.m[namespace+"@"+d.String()]
+}
+
 func (i *imageMemo) get(ctx context.Context, p content.Provider, namespace string, d ocispec.Descriptor) (*ociwasm.Image, error) {
 	key := namespace + "@" + d.Digest.String()
-	i.mu.Lock()
-	image := i.m[key]
-	i.mu.Unlock()
-	if image != nil {
+	if image := i.known(namespace, d.Digest); image != nil {
 		return image, nil
 	}
 	image, err := ociwasm.Inspect(ctx, p, d)
