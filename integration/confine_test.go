@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -142,23 +141,38 @@ func inPodsNetwork(t *testing.T, p *pod, pid int, prepared bool) {
 	if mine == link(t, "self", "ns/net") {
 		t.Error("its network namespace is the host's")
 	}
-	path, _ := i.Info["netns"].(string)
-	var pods, its unix.Stat_t
-	if err := errors.Join(unix.Stat(path, &pods), unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &its)); err != nil {
-		t.Fatalf("network namespace %q of the pod: %v", path, err)
-	}
 	if how != "prepared" {
-		if pods.Ino != its.Ino {
-			t.Errorf("its network namespace is %s, that of the pod has inode %d", mine, pods.Ino)
-		}
+		sharesPodsNetwork(t, p, pid)
 		return
 	}
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/dev", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if pods.Ino == its.Ino || strings.Count(string(b), ":") != 1 || !strings.Contains(string(b), "lo:") {
+	if pods := podsNetwork(t, p); mine == pods || strings.Count(string(b), ":") != 1 || !strings.Contains(string(b), "lo:") {
 		t.Errorf("its network namespace is not the empty one: %s", b)
+	}
+}
+
+// podsNetwork is the network namespace of the pod, as its process would show it.
+func podsNetwork(t *testing.T, p *pod) string {
+	t.Helper()
+	i, err := theNode.InspectPod(t.Context(), p.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, _ := i.Info["netns"].(string)
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		t.Fatalf("network namespace %q of the pod: %v", path, err)
+	}
+	return fmt.Sprintf("net:[%d]", st.Ino)
+}
+
+func sharesPodsNetwork(t *testing.T, p *pod, pid int) {
+	t.Helper()
+	if mine, pods := link(t, pid, "ns/net"), podsNetwork(t, p); mine != pods {
+		t.Errorf("process %d is in the network namespace %s, the pod's is %s", pid, mine, pods)
 	}
 }
 

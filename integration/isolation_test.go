@@ -121,9 +121,7 @@ func TestIsolatedContainers(t *testing.T) {
 		if strings.Trim(s["CapEff"]+s["CapBnd"]+s["CapPrm"], "0") != "" || s["NoNewPrivs"] != "1" || s["Seccomp"] != "2" {
 			t.Errorf("process %d is not confined: %v", pid, s)
 		}
-		if link(t, pid, "ns/net") != link(t, main, "ns/net") {
-			t.Error("it is not in the pod's network")
-		}
+		sharesPodsNetwork(t, p, pid)
 	}
 	for _, two := range [][2]int{{main, a}, {main, b}, {a, b}} {
 		if procStatus(t, two[0])["Uid"] == procStatus(t, two[1])["Uid"] {

@@ -95,6 +95,7 @@ func awaitPod(daemon *net.UnixConn, registry *engines.Registry) (hostapi.Hello, 
 			return hostapi.Hello{}, nil, err
 		}
 	}
+	rehearse(registry)
 	if err := hostapi.SendReady(daemon); err != nil {
 		return hostapi.Hello{}, nil, err
 	}
