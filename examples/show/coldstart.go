@@ -33,7 +33,7 @@ func (e *Example) coldStart(ctx context.Context, n *node.Node, volumes string) (
 	pod := e.pod(n)
 
 	start := time.Now()
-	p, err := cri.RunPodSandbox(ctx, &runtime.RunPodSandboxRequest{Config: pod, RuntimeHandler: Handler})
+	p, err := cri.RunPodSandbox(ctx, &runtime.RunPodSandboxRequest{Config: pod, RuntimeHandler: e.handler()})
 	if err != nil {
 		return nil, err
 	}

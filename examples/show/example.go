@@ -4,6 +4,7 @@ package show
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -15,6 +16,8 @@ type Example struct {
 	Name string
 	// About is one line for people.
 	About string
+	// Handler is the pod's runtime handler, that of wasm pods when empty.
+	Handler string
 	// Annotations of the pod.
 	Annotations map[string]string
 	// Slow examples work before they say anything: their cold start ends with the answer
@@ -26,7 +29,8 @@ type Example struct {
 
 // Container is one container of an example.
 type Container struct {
-	// Image is the name of an example image, without registry and tag.
+	// Image is the name of an example image, without registry and tag, or the whole name
+	// of another that the node has.
 	Image string
 	// Name of the container; that of the image when empty.
 	Name    string
@@ -76,8 +80,21 @@ type Result struct {
 	Wrong string
 }
 
-// ImageName is the name under which the example images are imported.
-func ImageName(image string) string { return "blazar.example/" + image + ":latest" }
+// ImageName is the name under which the example images are imported; whole names stay
+// what they are.
+func ImageName(image string) string {
+	if strings.Contains(image, "/") {
+		return image
+	}
+	return "blazar.example/" + image + ":latest"
+}
+
+func (e *Example) handler() string {
+	if e.Handler != "" {
+		return e.Handler
+	}
+	return Handler
+}
 
 func (c *Container) name() string {
 	if c.Name != "" {

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"blazar/internal/node"
 )
 
 // Examples are all of them, in the order in which they are shown.
@@ -87,6 +89,21 @@ var Examples = []Example{
 	{
 		Name: "trap", About: "does what WebAssembly does not allow",
 		Containers: []Container{{Image: "trap", Code: 134, Says: []string{"unreachable"}}},
+	},
+	{
+		Name: "linux", About: "a Linux image, without a pause container", Handler: node.RuncHandler,
+		Containers: []Container{{Image: node.HelloImage, Name: "linux", Says: []string{"hello from linux"}}},
+	},
+	{
+		Name: "mixed", About: "a Linux container in a wasm pod fetches a page of the guest beside it",
+		Annotations: map[string]string{"blazar/listen": "tcp:8080"},
+		Containers: []Container{
+			{Image: "http", Ready: "serving", Stop: &Stop{Grace: 10}, Says: []string{"bye"}},
+			{
+				Image: node.HelloImage, Name: "sidecar", Args: []string{"get", "8080"}, Ready: "you asked for",
+				Says: []string{"hello from linux", "200 OK", "you asked for /from-linux"},
+			},
+		},
 	},
 }
 

@@ -14,7 +14,7 @@ import (
 	"blazar/internal/node"
 )
 
-// Handler is the runtime handler of the examples.
+// Handler is the runtime handler of wasm pods.
 const Handler = "blazar-wasm"
 
 const (
@@ -43,7 +43,7 @@ func Run(ctx context.Context, n *node.Node, e *Example, volumes string) (results
 		}
 	}
 	pod := e.pod(n)
-	podID, err := n.RunPod(ctx, Handler, pod)
+	podID, err := n.RunPod(ctx, e.handler(), pod)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", e.Name, err)
 	}
