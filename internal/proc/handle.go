@@ -183,3 +183,15 @@ func (h *Handle) control(fn func(fd int)) error {
 	}
 	return nil
 }
+
+// Resume makes a handle from a pidfd that somebody has kept while this process was not
+// there. Unlike with Open the process may have ended, and been reaped, long ago: a
+// kernel from 6.15 on tells how all the same. The handle owns the descriptor, also
+// after an error.
+func Resume(ref Ref, pidfd int) (*Handle, error) {
+	if err := unix.SetNonblock(pidfd, true); err != nil {
+		_ = unix.Close(pidfd) // nothing was written
+		return nil, fmt.Errorf("pidfd of process %d: %w", ref.Pid, err)
+	}
+	return newHandle(ref, pidfd), nil
+}

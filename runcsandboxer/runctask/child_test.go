@@ -10,6 +10,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"blazar/internal/fdstore"
 )
 
 // The environment of a test binary that is to be a task server.
@@ -31,7 +35,7 @@ func serveChild() int {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
 		var s *Server
-		if s, err = NewServer(ctx, Config{State: os.Getenv(childState), Binary: os.Getenv(childBinary), CommandTimeout: timeout}, nobody{}); err == nil {
+		if s, err = NewServer(ctx, Config{State: os.Getenv(childState), Binary: os.Getenv(childBinary), CommandTimeout: timeout, Keeper: fdstore.Open()}, nobody{}); err == nil {
 			err = s.Serve(ctx, func() {})
 		}
 	}
@@ -51,10 +55,28 @@ type daemon struct {
 // startDaemon starts it and connects.
 func (n *node) startDaemon() *daemon {
 	n.Helper()
-	c := exec.Command("/proc/self/exe")
+	self, err := os.Executable()
+	n.must(err)
+	// Task servers of other tests were in this process: orphans are init's again.
+	n.must(unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0))
+	c := exec.Command("/bin/sh", "-c", "export LISTEN_PID=$$; exec "+self)
 	c.Env = append(os.Environ(), childState+"="+n.state, childBinary+"="+n.config.Binary, childTimeout+"="+n.config.CommandTimeout.String())
 	c.Stderr = os.Stderr
+	if n.manager != nil {
+		c.Env = append(c.Env, n.manager.environment()...)
+		c.ExtraFiles = n.manager.files()
+	}
 	n.must(c.Start())
+	n.Cleanup(func() {
+		if !n.Failed() {
+			return
+		}
+		_ = c.Process.Kill() // it has ended
+		_, _ = c.Process.Wait()
+		n.serve()
+		n.endAll()
+		n.stop()
+	})
 	n.eventually("the task server answers", func() bool {
 		conn, err := net.Dial("unix", Socket(n.state))
 		if err == nil {

@@ -29,8 +29,19 @@ type Config struct {
 	Root string
 	// CommandTimeout bounds one call of the OCI runtime. Zero means a minute.
 	CommandTimeout time.Duration
+	// Keeper keeps descriptors while there is no task server; nil if nobody does.
+	Keeper Keeper
 	// Orphans has to know of every call that may leave a process to this one.
 	Orphans *orphans.Reaper
+}
+
+// Keeper keeps descriptors of processes, by name, for the next task server; package
+// fdstore has systemd do it.
+type Keeper interface {
+	Keep(name string, fd int) error
+	Drop(name string) error
+	// Take returns a descriptor that is the caller's from now on, or nil.
+	Take(name string) *os.File
 }
 
 // Runtime is a task.Runtime. Safe for concurrent use.

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"blazar/internal/cgroup"
+	"blazar/internal/proc"
 	"blazar/runcsandboxer/runctask/oom"
 	"blazar/sandbox/task"
 )
@@ -67,10 +68,28 @@ func (c *container) Start(ctx context.Context) (uint32, error) {
 		err = errors.Join(err, c.scrap(ctx), c.change(func(r *record) { r.Phase, r.Init = phaseCreated, nil }))
 		return 0, err
 	}
+	c.keep(ctx, h)
 	if err := c.oom.Follow(c.memoryDir()); err != nil {
 		log.G(ctx).WithError(err).Warn("containerd will not be told if memory runs out")
 	}
 	return uint32(h.Ref().Pid), nil
+}
+
+// keep has the exit known to the next task server, should it come before this one has
+// seen it. The record's own name cannot occur twice.
+func (c *container) keep(ctx context.Context, h *proc.Handle) {
+	k := c.rt.config.Keeper
+	if k == nil {
+		return
+	}
+	raw, err := h.File().SyscallConn()
+	if err == nil {
+		cerr := raw.Control(func(fd uintptr) { err = k.Keep(c.record.ID, int(fd)) })
+		err = errors.Join(err, cerr)
+	}
+	if err != nil {
+		log.G(ctx).WithError(err).Warn("a restarted task server may not know how the container ends")
+	}
 }
 
 func (c *container) pidFile() string { return filepath.Join(c.dir, pidName) }
@@ -112,6 +131,11 @@ func (c *container) Wait(ctx context.Context) (task.Exit, error) {
 	}
 	c.oom.End()
 	e = c.settle(e)
+	if k := c.rt.config.Keeper; k != nil {
+		if err := k.Drop(c.record.ID); err != nil {
+			log.G(ctx).WithError(err).Warn("the service manager keeps a descriptor that is of no use any more")
+		}
+	}
 	if err := c.change(func(r *record) { r.Exit = &e }); err != nil && ctx.Err() == nil {
 		log.G(ctx).WithError(err).Warn("a restarted task server would not know how the container ended")
 	}

@@ -98,6 +98,7 @@ type node struct {
 	tasks               *taskapi.Client
 	conn                *ttrpc.Client
 	seq                 int
+	manager             *manager // nil: no service manager
 }
 
 func newNode(t testing.TB, change ...func(*Config)) *node {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/containerd/log"
+	"golang.org/x/sys/unix"
 
 	"blazar/internal/proc"
 	"blazar/sandbox/task"
@@ -70,27 +71,32 @@ func (r *Runtime) recoverOne(ctx context.Context, dir string, found func(task.Re
 	out := task.Recovered{ID: rec.ID, Bundle: rec.Bundle, Stdio: rec.Stdio, Container: c}
 	if rec.Init != nil && rec.Phase == phaseRunning {
 		out.Pid = uint32(rec.Init.Pid)
-		c.resume(ctx, *rec.Init, rec.Exit)
+		var kept *os.File
+		if k := r.config.Keeper; k != nil {
+			kept = k.Take(rec.ID)
+		}
+		c.resume(ctx, *rec.Init, rec.Exit, kept)
 		if err := c.oom.Follow(c.memoryDir()); err != nil && c.exit == nil {
 			log.G(ctx).WithError(err).Warn("containerd will not be told if memory runs out")
 		}
 		c.paused = c.frozen()
 		for id, e := range rec.Execs {
 			p := c.added(id, e.Stdio, nil)
-			p.resume(ctx, e.Ref, nil)
+			p.resume(ctx, e.Ref, nil, nil)
 			out.Execs = append(out.Execs, task.RecoveredExec{ID: id, Stdio: e.Stdio, Process: p, Pid: uint32(e.Ref.Pid)})
 		}
 	}
 	return found(out)
 }
 
-// resume holds a process of an earlier task server again, or its exit.
-func (p *process) resume(ctx context.Context, ref proc.Ref, exit *task.Exit) {
+// resume holds a process of an earlier task server again, or its exit; kept is a pidfd
+// of it, if there is one.
+func (p *process) resume(ctx context.Context, ref proc.Ref, exit *task.Exit, kept *os.File) {
 	if exit != nil {
 		p.exit = exit
 		return
 	}
-	h, err := proc.Open(ref)
+	h, err := reopen(ref, kept)
 	if err != nil {
 		log.G(ctx).WithError(err).Warnf("%s: %s: 255 is reported", p.name, lostReason)
 		e := unknownExit(time.Now())
@@ -108,6 +114,19 @@ func (p *process) resume(ctx context.Context, ref proc.Ref, exit *task.Exit) {
 	if err != nil {
 		log.G(ctx).WithError(err).Warnf("%s: its input ends when its writers go", p.name)
 	}
+}
+
+// reopen holds a process by the pidfd that was kept, or else by its pid.
+func reopen(ref proc.Ref, kept *os.File) (*proc.Handle, error) {
+	if kept == nil {
+		return proc.Open(ref)
+	}
+	fd, err := unix.FcntlInt(kept.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	err = errors.Join(err, kept.Close())
+	if err != nil {
+		return nil, err
+	}
+	return proc.Resume(ref, fd)
 }
 
 // clearDir removes what is in a directory.

@@ -12,6 +12,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"blazar/internal/config"
+	"blazar/internal/fdstore"
 	"blazar/internal/forward"
 	"blazar/internal/version"
 	"blazar/runcsandboxer/runctask"
@@ -25,11 +26,15 @@ func Taskd(ctx context.Context, cfg config.Config) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("blazar taskd needs root: it makes mounts, cgroups and namespaces: %w", errdefs.ErrPermissionDenied)
 	}
+	kept := fdstore.Open()
 	server, err := runctask.NewServer(ctx, runctask.Config{
-		State: cfg.State, Binary: cfg.Runc.Binary, Root: cfg.Runc.Root,
+		State: cfg.State, Binary: cfg.Runc.Binary, Root: cfg.Runc.Root, Keeper: kept,
 	}, forward.New(cfg.Containerd.Address))
 	if err != nil {
 		return err
+	}
+	if err := kept.Rest(); err != nil {
+		log.G(ctx).WithError(err).Warn("the service manager keeps descriptors that are of no use")
 	}
 	if err := useScratch(filepath.Join(cfg.State, "taskd", "tmp")); err != nil {
 		return errors.Join(err, server.Close())
