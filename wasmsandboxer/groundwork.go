@@ -28,11 +28,12 @@ func (p *pod) beginGround() error {
 	}
 	g := &groundwork{done: make(chan struct{})}
 	p.ground = g
+	root := p.task == nil // a prepared task has one
 	p.work.Go(func() {
 		defer close(g.done)
 		ctx, cancel := context.WithTimeout(p.ctx, groundTimeout)
 		defer cancel()
-		g.err = p.layGround(ctx, p.task == nil)
+		g.err = p.layGround(ctx, root)
 	})
 	return nil
 }
