@@ -32,6 +32,7 @@ type taskKind struct{ name, handler, kind, image string }
 var taskKinds = []taskKind{
 	{"wasm", "blazar-wasm", node.Wasm, taskWasm},
 	{"runc", node.RuncHandler, node.Runc, taskLinux},
+	mixed,
 	{"containerd", node.Handler, "", taskLinux},
 }
 
