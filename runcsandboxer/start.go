@@ -1,6 +1,7 @@
 package runcsandboxer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -26,7 +27,7 @@ func (p *pod) Start(ctx context.Context) (*sandbox.Started, error) {
 	started := time.Now()
 	if t := p.s.config.Tasks; t != nil {
 		if err := t.Ready(ctx); err != nil {
-			return nil, err
+			return nil, cmp.Or(ctx.Err(), err)
 		}
 	}
 	// What is made below has names that Delete knows: from now on the record says so.

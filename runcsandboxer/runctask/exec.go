@@ -37,9 +37,6 @@ func (c *container) Exec(_ context.Context, q *task.ExecRequest) (task.Process, 
 	if err := identifiers.Validate(q.ID); err != nil {
 		return nil, fmt.Errorf("exec id: %w", err)
 	}
-	if _, err := c.held(); err != nil {
-		return nil, err
-	}
 	spec := *q.Process
 	if scope := c.record.Scope; scope != nil {
 		own, err := scope.exec(c.record.Bundle, q)
@@ -62,6 +59,9 @@ func (e *added) pidFile() string { return filepath.Join(e.c.dir, "pid-"+e.id) }
 
 // Start has the runtime run the process.
 func (e *added) Start(ctx context.Context) (uint32, error) {
+	if _, err := e.c.held(); err != nil {
+		return 0, err // the container's own process comes first
+	}
 	h, err := e.launch(ctx, e.c, e.pidFile(), func(ctx context.Context, io runc.IO, tty runc.ConsoleSocket) error {
 		return e.c.call(ctx, "exec", func(ctx context.Context, r *runc.Runc) error {
 			return r.Exec(ctx, e.c.record.ID, *e.spec, &runc.ExecOpts{

@@ -1,8 +1,6 @@
 package sandboxtest
 
 import (
-	"time"
-
 	api "github.com/containerd/containerd/api/services/sandbox/v1"
 	"google.golang.org/grpc/codes"
 
@@ -120,11 +118,7 @@ func deathOfPod(n *node) {
 		n.Errorf("Wait that was blocked at the death of the pod: %v", w.err)
 	}
 	n.state(p.id, notReady)
-	select {
-	case <-p.conn.ended: // upon which containerd takes the containers for dead
-	case <-time.After(callTimeout):
-		n.Error("the connection to the Task API lives on")
-	}
+	n.hungUp(p, "the connection to the Task API lives on, upon the end of which containerd takes the containers for dead")
 	st, err := n.api.Status(n.call(), &api.ControllerStatusRequest{SandboxID: p.id, Verbose: true})
 	n.must(err)
 	if st.GetInfo()["exit"] == "" {

@@ -39,6 +39,9 @@ const (
 	StatsOf  Ability = "stats"     // Task.Stats
 	MetricOf Ability = "metrics"   // Controller.Metrics
 	HostPids Ability = "host pids" // the pid of a container is a process of its own
+	// OwnServer: the process that serves the Task API is the pod's, and ends with it. A
+	// kind without it has one for all pods of the node.
+	OwnServer Ability = "own task server"
 	// LateFailure: a program that cannot be started fails its Start. A kind without it
 	// finds out earlier and fails its Create, or Exec, and nothing of it stays.
 	LateFailure Ability = "late failure"
