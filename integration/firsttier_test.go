@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 
@@ -66,12 +67,24 @@ func TestFirstTier(t *testing.T) {
 		t.Errorf("the first one: %+v", first)
 	}
 	k.says(t, "hello")
-	eventually(t, "the optimised code is there", func() bool {
+	awaitOptimised(t, image)
+}
+
+// awaitOptimised starts containers of the tool until one gets optimised code. The second
+// already gives its compiler more of the processor, on a machine that has none to spare.
+func awaitOptimised(t *testing.T, image string) {
+	t.Helper()
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		p, k, d := runTool(t, image, nil, "hello")
 		k.exit(t)
 		p.remove(t)
-		return d.Engine == tieredEngine && d.FirstTier == "" && *d.Cached
-	})
+		if d.Engine == tieredEngine && d.FirstTier == "" && *d.Cached {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("there is no optimised code: %+v", d)
+		}
+	}
 }
 
 // Servers wait for optimised code.
@@ -96,5 +109,5 @@ func TestFirstTierIsKilled(t *testing.T) {
 	}
 	k.stop(t, "0")
 	k.exits(t, 137)
-	awaitLogged(t, "optimised code is there", d.Digest) // or its compiler is left behind
+	awaitOptimised(t, image) // or its compiler is left behind
 }

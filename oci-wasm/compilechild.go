@@ -40,7 +40,7 @@ type ChildOptions struct {
 // CompileChild is the other side of ExecCompiler, called by the child's main with
 // what the flags say. It limits the process, gives up its privileges and executes
 // itself again, with --confined, since no_new_privs is a thread's and only a new
-// program has no thread without it. Then it calls compile with the module and the
+// program has no thread without it. Then it forbids itself most of the kernel and calls compile with the module and the
 // directory to fill. It returns the exit code; errors go to stderr.
 func CompileChild(ctx context.Context, o ChildOptions, compile func(ctx context.Context, module []byte, dir string) error) int {
 	var err error
@@ -50,6 +50,9 @@ func CompileChild(ctx context.Context, o ChildOptions, compile func(ctx context.
 		// Nobody but root may look into its memory, whatever their user.
 		if err = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err == nil {
 			err = endOnFaults()
+		}
+		if err == nil {
+			err = forbid()
 		}
 		if err == nil {
 			err = compileMapped(ctx, compile)

@@ -128,7 +128,7 @@ func TestCompilerIsConfined(t *testing.T) {
 	if last := idrange.DefaultLast + idrange.Size - 1; CompileUID <= last || CompileUID+CompileUIDs-1 > math.MaxInt32 {
 		t.Errorf("users from %d on: pods have those to %d", CompileUID, last)
 	}
-	for _, want := range []string{"NoNewPrivs:\t1\n", "CapEff:\t0000000000000000\n", "CapPrm:\t0000000000000000\n", "Groups:\t \n"} {
+	for _, want := range []string{"NoNewPrivs:\t1\n", "Seccomp:\t2\n", "CapEff:\t0000000000000000\n", "CapPrm:\t0000000000000000\n", "Groups:\t \n"} {
 		if !strings.Contains(report, want) {
 			t.Errorf("no %q", want)
 		}

@@ -118,6 +118,8 @@ var engines = map[string]func(module []byte, dir string) error{
 	},
 	// look tells what a compiler that was taken over can do.
 	"look": look,
+	// offend calls what is forbidden.
+	"offend": offend,
 	// pry tries to get at another compiler.
 	"pry": pry,
 }

@@ -18,6 +18,21 @@ func WithLowPriority(ctx context.Context) context.Context {
 	return context.WithValue(ctx, priorityKey{}, &priority{low: true})
 }
 
+// Promote makes the compilation of k a usual one if it is under way, at low priority:
+// for who has something else meanwhile, and does not wait.
+func (c *Cache) Promote(k Key) {
+	name, err := k.name()
+	if err != nil {
+		return // nobody compiles it
+	}
+	c.mu.Lock()
+	f := c.flights[name]
+	c.mu.Unlock()
+	if f != nil {
+		f.priority.raise()
+	}
+}
+
 type priorityKey struct{}
 
 // priorityOf is nil where nothing was said.

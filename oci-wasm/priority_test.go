@@ -45,15 +45,7 @@ func TestRaisedPriority(t *testing.T) {
 		}
 		low <- err
 	}()
-	// The compiler says when it was made to wait.
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		if found, _ := filepath.Glob(filepath.Join(dir, tmpDir, "*", "nice")); len(found) == 1 {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal("the compiler's priority is not low")
-		}
-	}
+	awaitLow(t, dir)
 	a, err := c.Artifact(t.Context(), k, open)
 	if err != nil {
 		t.Fatal(err)
@@ -95,5 +87,40 @@ func TestLowPriorityFailureIsNotRemembered(t *testing.T) {
 	}
 	if x.n.Load() != 2 {
 		t.Fatalf("%d compilations", x.n.Load())
+	}
+}
+
+// TestPromote gives a compilation the usual priority for somebody who does not wait.
+func TestPromote(t *testing.T) {
+	testneeds.Root(t) // others may only lower a priority
+	dir := cacheDir(t)
+	c, _ := openCache(t, dir, CacheOptions{})
+	k, open := mod("raised", 3)
+	c.Promote(k) // nobody compiles it yet
+	done := make(chan error, 1)
+	go func() {
+		a, err := c.Artifact(WithLowPriority(t.Context()), k, open)
+		if err == nil {
+			a.Release()
+		}
+		done <- err
+	}()
+	awaitLow(t, dir)
+	c.Promote(k)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// awaitLow waits until the compiler says that it was made to wait.
+func awaitLow(t *testing.T, dir string) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		if found, _ := filepath.Glob(filepath.Join(dir, tmpDir, "*", "nice")); len(found) == 1 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("the compiler's priority is not low")
+		}
 	}
 }

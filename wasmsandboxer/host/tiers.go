@@ -49,6 +49,7 @@ func (s *Service) compiled(ctx context.Context, c *podspec.Container, e engines.
 	fast := artifact.Key(m.digest, base.Info())
 	if first.Artifact, err = s.node.Cache.Lookup(fast); err == nil {
 		s.later(ctx, full, m)
+		s.node.Cache.Promote(full) // one guest after the other would run on baseline code
 		return first, nil
 	}
 	var optimised bool
