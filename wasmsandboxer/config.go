@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/log"
 	"golang.org/x/net/bpf"
 
+	"blazar/internal/cgroup"
 	"blazar/internal/confine"
 	"blazar/internal/idrange"
 	"blazar/wasmsandboxer/host"
@@ -54,6 +55,8 @@ type Sandboxer struct {
 	config Config
 	filter []bpf.RawInstruction
 	pool   *pool
+	// tasks opens what a prepared task moves itself with (cgroup.Group.Tasks).
+	tasks func(*cgroup.Group) ([]*os.File, error)
 
 	mu   sync.Mutex // guards pods
 	pods map[*pod]struct{}
@@ -81,7 +84,7 @@ func New(c Config) (*Sandboxer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seccomp filter of wasm-task: %w", err)
 	}
-	s := &Sandboxer{config: c, filter: filter, pods: map[*pod]struct{}{}}
+	s := &Sandboxer{config: c, filter: filter, pods: map[*pod]struct{}{}, tasks: (*cgroup.Group).Tasks}
 	s.pool = newPool(s, c.Prepared)
 	return s, nil
 }

@@ -56,7 +56,7 @@ func (p *pod) handOver(ctx context.Context, t *prepared) (_ *sandbox.Started, er
 	if err := p.saveProcess(ctx, &ref); err != nil {
 		return nil, err
 	}
-	tasks, err := p.group.Tasks()
+	tasks, err := p.s.tasks(p.group)
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ import (
 	"blazar/internal/testneeds"
 	"blazar/internal/thread"
 	"blazar/sandbox"
+	"blazar/sandbox/sandboxtest"
 	"blazar/wasmsandboxer"
 )
 
@@ -245,6 +246,43 @@ func TestPreparedPod(t *testing.T) {
 			t.Fatalf("its host name is %q", got)
 		}
 	}
+}
+
+// TestMovedFromOutside has the daemon move a prepared task, as on cgroup v2, while others
+// start too.
+func TestMovedFromOutside(t *testing.T) {
+	p := newPool(t, 3)
+	p.s.MoveFromOutside()
+	p.full(3)
+	var pods []*started
+	for i := range 3 {
+		pods = append(pods, p.start(fmt.Sprintf("p%d", i)))
+	}
+	for _, s := range pods {
+		p.must(s.answers())
+		if how := s.how(t); how != "prepared" {
+			t.Errorf("pod %s was started %s", s.id, how)
+		}
+		p.inCgroup(s)
+	}
+}
+
+// TestMovedSuite does that under the conformance suite.
+func TestMovedSuite(t *testing.T) {
+	testneeds.Root(t)
+	sandboxtest.Run(t, sandboxtest.Kind{
+		New: func(t *testing.T) *sandboxtest.Harness {
+			h := newAnnotated(t, nil, 2)
+			start := h.NewSandboxer
+			h.NewSandboxer = func(t testing.TB) (sandbox.Sandboxer, func()) {
+				s, stop := start(t)
+				s.(*wasmsandboxer.Sandboxer).MoveFromOutside()
+				return s, stop
+			}
+			return h
+		},
+		Lacks: []sandboxtest.Ability{sandboxtest.Pausing, sandboxtest.HostPids, sandboxtest.LateFailure},
+	})
 }
 
 // inCgroup sees that all threads of a pod, and nothing else of it, are in its cgroups,
