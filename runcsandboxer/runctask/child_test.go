@@ -67,6 +67,9 @@ func (n *node) startDaemon() *daemon {
 		c.ExtraFiles = n.manager.files()
 	}
 	n.must(c.Start())
+	for _, f := range c.ExtraFiles {
+		n.must(f.Close())
+	}
 	n.Cleanup(func() {
 		if !n.Failed() {
 			return

@@ -48,6 +48,7 @@ type Keeper interface {
 type Runtime struct {
 	config Config
 	oom    *oom.Watcher
+	work   sync.WaitGroup // removals that go on
 
 	mu         sync.Mutex // guards the fields below
 	containers map[string]*container
@@ -86,6 +87,7 @@ func New(c Config) (*Runtime, error) {
 // Close lets go of the containers, which run on. Nothing is asked of the Runtime
 // afterwards.
 func (r *Runtime) Close() error {
+	r.work.Wait()
 	for _, c := range r.all() {
 		if err := c.release(); err != nil {
 			log.L.WithError(err).Warnf("leaving %s", c.name)

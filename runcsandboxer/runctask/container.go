@@ -54,6 +54,9 @@ func (c *container) detach(ctx context.Context) (context.Context, context.Cancel
 
 // Start has the runtime make the container and run its first process.
 func (c *container) Start(ctx context.Context) (uint32, error) {
+	if err := c.startOver(ctx); err != nil {
+		return 0, err
+	}
 	if err := c.change(func(r *record) { r.Phase = phaseStarting }); err != nil {
 		return 0, err
 	}
@@ -73,6 +76,17 @@ func (c *container) Start(ctx context.Context) (uint32, error) {
 		log.G(ctx).WithError(err).Warn("containerd will not be told if memory runs out")
 	}
 	return uint32(h.Ref().Pid), nil
+}
+
+// startOver removes what an earlier task server left that was killed within Start.
+func (c *container) startOver(ctx context.Context) error {
+	c.mu.Lock()
+	begun := c.record.Phase == phaseStarting
+	c.mu.Unlock()
+	if !begun {
+		return nil
+	}
+	return c.scrap(ctx)
 }
 
 // keep has the exit known to the next task server, should it come before this one has

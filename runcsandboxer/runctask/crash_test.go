@@ -198,11 +198,17 @@ func TestKilledWhileStarting(t *testing.T) {
 			d.eventually("the runtime is called", func() bool { _, err := os.Stat(slow + ".called"); return err == nil })
 			d.kill()
 			if served { // containerd was away and finds the container created
-				d.config.Binary = real
+				if err := os.WriteFile(slow, []byte("#!/bin/sh\nexec "+real+" \"$@\"\n"), 0o755); err != nil {
+					t.Fatal(err)
+				}
 				d = d.startDaemon()
 				c.node = d.node
 				if s := d.stateOf(c.id); s.GetStatus() != taskapi.Status_CREATED {
 					t.Errorf("killed %s: %v", when, s)
+				}
+				if when == "after" {
+					c.start() // anew
+					c.says("sleeping")
 				}
 				c.kill(syscall.SIGKILL)
 				c.exits(137)

@@ -80,10 +80,24 @@ func (m *manager) serve(t *testing.T) {
 	}
 }
 
+func (m *manager) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.kept)
+}
+
+// files are copies of what is kept.
 func (m *manager) files() []*os.File {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Clone(m.kept)
+	var out []*os.File
+	for _, f := range m.kept {
+		fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err == nil {
+			out = append(out, os.NewFile(uintptr(fd), f.Name()))
+		}
+	}
+	return out
 }
 
 func (m *manager) environment() []string {
@@ -103,7 +117,7 @@ func TestKeptExit(t *testing.T) {
 	d := n.startDaemon()
 	killed, ended, running := d.run("sleep"), d.run("cat"), d.run("sleep")
 	d.must(ended.stdin.Close())
-	d.eventually("three are kept", func() bool { return len(n.manager.files()) == 3 })
+	d.eventually("three are kept", func() bool { return n.manager.count() == 3 })
 	d.kill() // with it the writer of ended's input
 	d.must(syscall.Kill(killed.pidNow(), syscall.SIGKILL))
 	for _, c := range []*ctr{killed, ended} {
@@ -115,9 +129,9 @@ func TestKeptExit(t *testing.T) {
 	killed.delete()
 	ended.exits(0)
 	ended.delete()
-	d.eventually("one is kept", func() bool { return len(n.manager.files()) == 1 })
+	d.eventually("one is kept", func() bool { return n.manager.count() == 1 })
 	running.end()
-	d.eventually("none is kept", func() bool { return len(n.manager.files()) == 0 })
+	d.eventually("none is kept", func() bool { return n.manager.count() == 0 })
 	d.stopDaemon()
 	d.clean()
 }

@@ -21,8 +21,8 @@ import (
 const lostReason = "it ended while no task server was there to see how"
 
 // Recover finds the containers of an earlier task server again and hands each to
-// found. What that one was just making or starting is removed; a container that
-// containerd has given up meanwhile is left to Sweep.
+// found. What that one was just making is removed; a container that containerd has
+// given up meanwhile is left to Sweep.
 func (r *Runtime) Recover(ctx context.Context, found func(task.Recovered) error) error {
 	if err := clearDir(r.consoles()); err != nil {
 		return err
@@ -53,18 +53,18 @@ func (r *Runtime) recoverOne(ctx context.Context, dir string, found func(task.Re
 	if err != nil {
 		return err
 	}
-	if rec.Phase == phaseMaking {
-		ctx, cancel := c.detach(ctx)
-		defer cancel()
-		return c.remove(ctx)
+	if rec.Phase == phaseMaking { // nobody knows of it; containerd is not kept waiting
+		r.work.Go(func() {
+			ctx, cancel := c.detach(ctx)
+			defer cancel()
+			if err := c.remove(ctx); err != nil {
+				log.G(ctx).WithError(err).Error("a container that was being made is left")
+			}
+		})
+		return nil
 	}
-	if rec.Phase == phaseStarting {
-		ctx, cancel := c.detach(ctx)
-		defer cancel()
-		if err := errors.Join(c.scrap(ctx), c.change(func(r *record) { r.Phase, r.Init = phaseCreated, nil })); err != nil {
-			return err
-		}
-	}
+	// What was just being started is a created one; Start and Delete remove what the
+	// runtime may have made of it.
 	if err := r.add(c); err != nil {
 		return err
 	}

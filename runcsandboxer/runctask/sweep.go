@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -44,6 +45,11 @@ func (r *Runtime) Sweep(ctx context.Context, forget Forgetter) {
 
 func (r *Runtime) sweepOne(ctx context.Context, c *container, forget Forgetter) {
 	if _, err := os.Lstat(c.record.Bundle); !errors.Is(err, os.ErrNotExist) || ctx.Err() != nil {
+		return
+	}
+	// Not the directory of all bundles: then it is that which has gone, and pods are
+	// the daemon's to compare with containerd.
+	if _, err := os.Lstat(filepath.Dir(c.record.Bundle)); err != nil {
 		return
 	}
 	ctx = log.WithLogger(ctx, log.G(ctx).WithField("container_id", c.record.ID))
