@@ -20,8 +20,9 @@ import (
 type LinuxRunner interface {
 	// Create makes a container in a pod, see host.Linux.
 	Create(ctx context.Context, p LinuxPod, c host.LinuxContainer) (tasks *os.File, err error)
-	// Has says whether a pod has the container.
+	// Has says whether a pod has the container, HasAny whether it has, or had, one.
 	Has(pod, container string) bool
+	HasAny(pod string) bool
 	// Kill, Update and Remove are those of host.Linux.
 	Kill(ctx context.Context, pod, container string) error
 	Update(ctx context.Context, container string, r *specs.LinuxResources) error
@@ -108,4 +109,15 @@ func (p *pod) deleteLinux(ctx context.Context) error {
 		return fmt.Errorf("the Linux containers of the pod: %w", err)
 	}
 	return nil
+}
+
+// whole is the group that the pod's Linux containers are in too: the parent that CRI
+// names, which a kubelet limits and measures; nil for a pod that has none of them, or
+// whose own group holds them.
+func (p *pod) whole() (*cgroup.Group, error) {
+	parent := p.r.Config.GetLinux().GetCgroupParent()
+	if p.hostLinux() == nil || parent == "" || !p.s.config.Linux.HasAny(p.r.ID) {
+		return nil, nil
+	}
+	return cgroup.Parent(parent)
 }

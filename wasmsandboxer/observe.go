@@ -20,13 +20,20 @@ var (
 	_ sandbox.Updater   = (*pod)(nil)
 )
 
-// Metrics are those of the pod's cgroup.
+// Metrics are those of the pod's cgroup; with Linux containers, of that above it.
 func (p *pod) Metrics(ctx context.Context) (proto.Message, error) {
 	p.mu.Lock()
 	g := p.group
 	p.mu.Unlock()
 	if g == nil {
 		return nil, fmt.Errorf("the pod has no cgroup: %w", errdefs.ErrFailedPrecondition)
+	}
+	whole, err := p.whole()
+	if err != nil {
+		return nil, err
+	}
+	if whole != nil {
+		g = whole
 	}
 	return g.Metrics(ctx)
 }

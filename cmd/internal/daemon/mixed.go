@@ -126,6 +126,12 @@ func (m *mixed) dir(pod string) string { return podfile.Dir(m.state, runcsandbox
 // Has says whether the task server has noted the container.
 func (m *mixed) Has(pod, container string) bool { return podfile.Noted(m.dir(pod), container) }
 
+// HasAny says whether the pod has a Linux half.
+func (m *mixed) HasAny(pod string) bool {
+	_, err := os.Stat(m.dir(pod))
+	return err == nil
+}
+
 // Kill ends the container's processes, by its cgroup where the task server does not run.
 func (m *mixed) Kill(ctx context.Context, pod, container string) error {
 	return m.orByCgroup(ctx, pod, container, m.tasks.Kill(ctx, container))
