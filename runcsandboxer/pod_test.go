@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"blazar/internal/cgroup"
 	"blazar/internal/proc"
 	"blazar/runcsandboxer/podfile"
 	"blazar/sandbox"
@@ -299,6 +301,38 @@ func TestRestart(t *testing.T) {
 	if _, err := proc.RefOf(int(s.Pid)); err == nil {
 		t.Error("the reaper runs on")
 	}
+}
+
+// TestUnrecorded has a daemon find a pod of which the one before it could record nothing.
+func TestUnrecorded(t *testing.T) {
+	w := newWorld(t)
+	for _, parent := range []string{"", w.parent + "/kubelet"} {
+		r := w.request(options(func(o *cri.NamespaceOption) { o.Pid = cri.NamespaceMode_POD }), w.network())
+		r.Config.Linux.CgroupParent = parent
+		_, s := w.start(r)
+		w.restart()
+		r.saved = nil
+		w.recover(r)
+		w.delete(r)
+		if left := descendants(t, os.Getpid()); slices.Contains(left, strconv.Itoa(int(s.Pid))) && !zombie(s.Pid) {
+			t.Errorf("the reaper %d runs on", s.Pid)
+		}
+		_, _ = syscall.Wait4(int(s.Pid), nil, 0, nil) // ours, as nobody held it any more
+	}
+	// Whether their parent was there before nobody knows, so it stays.
+	g, err := cgroup.Parent(w.parent)
+	if err == nil {
+		err = g.Delete(t.Context())
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// zombie says whether a process has ended.
+func zombie(pid uint32) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || strings.Contains(string(b), ") Z ")
 }
 
 // TestReaperLost is a pod whose reaper has ended while no daemon ran.

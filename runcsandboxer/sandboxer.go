@@ -1,6 +1,7 @@
 package runcsandboxer
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -75,7 +76,11 @@ func (p *pod) recoverUnstarted(ctx context.Context) {
 	if _, err := os.Stat(p.path(etcName)); err != nil || p.record.Started || p.group != nil {
 		return // Start makes the files first
 	}
-	if err := p.makeGroup(ctx); err != nil {
+	g, err := cgroup.Find(cmp.Or(p.parent(), p.s.config.CgroupParent), p.r.ID)
+	switch {
+	case err == nil:
+		p.group = g
+	case !errdefs.IsNotFound(err):
 		log.G(ctx).WithError(err).Warn("a cgroup may stay of a pod that was not started to its end")
 	}
 }
