@@ -41,6 +41,7 @@ func (o Options) render(name string) ([]byte, error) {
 	err = t.Execute(&b, map[string]any{
 		"Blazar":         o.binary("blazar"),
 		"WasmTask":       o.binary("wasm-task"),
+		"Shim":           o.binary(shimBinary),
 		"StateDir":       o.StateDir,
 		"Kinds":          kinds,
 		"Handlers":       handlers,
