@@ -67,11 +67,17 @@ func (p *pod) handOver(ctx context.Context, t *prepared) (_ *sandbox.Started, er
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %w", errUnusable, err), p.saveProcess(ctx, nil))
 	}
-	p.settled = make(chan struct{})
+	p.expectSettled()
 	p.adopt(h, t.process.Control)
 	itself := len(tasks) > 0 // it moves itself, before it makes a container
 	p.work.Go(func() { p.settle(h, itself) })
 	return p.started(t.process, at), nil
+}
+
+func (p *pod) expectSettled() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.settled = make(chan struct{})
 }
 
 // saveProcess records that the process is the pod's.
@@ -164,7 +170,7 @@ func (p *pod) resettle(h *proc.Handle) {
 	if p.record.Prepared == "" || p.group == nil || p.record.Cold != "" {
 		return
 	}
-	p.settled = make(chan struct{})
+	p.expectSettled()
 	if in, err := p.group.Holds(h.Ref().Pid); err == nil && in {
 		close(p.settled)
 		return

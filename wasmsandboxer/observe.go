@@ -20,11 +20,17 @@ var (
 	_ sandbox.Updater   = (*pod)(nil)
 )
 
-// Metrics are those of the pod's cgroup; with Linux containers, of that above it.
+// Metrics are those of the pod's cgroup; with Linux containers, of that above it. What a
+// prepared process had before it was the pod's, a megabyte, stays with those that wait.
 func (p *pod) Metrics(ctx context.Context) (proto.Message, error) {
 	p.mu.Lock()
-	g := p.group
+	g, settled := p.group, p.settled
 	p.mu.Unlock()
+	if settled != nil {
+		if err := p.isSettled(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if g == nil {
 		return nil, fmt.Errorf("the pod has no cgroup: %w", errdefs.ErrFailedPrecondition)
 	}

@@ -25,7 +25,6 @@ import (
 	"blazar/internal/testneeds"
 	"blazar/internal/thread"
 	"blazar/sandbox"
-	"blazar/sandbox/sandboxtest"
 	"blazar/wasmsandboxer"
 )
 
@@ -263,26 +262,13 @@ func TestMovedFromOutside(t *testing.T) {
 		if how := s.how(t); how != "prepared" {
 			t.Errorf("pod %s was started %s", s.id, how)
 		}
+		m, err := s.Sandbox.(sandbox.Meter).Metrics(t.Context()) // waits until it is there
+		p.must(err)
+		if in := p.outside(int(s.Pid), p.parent+"/"+s.id); m == nil || len(in) > 0 {
+			t.Errorf("metrics %v of a pod that is in %q", m, in)
+		}
 		p.inCgroup(s)
 	}
-}
-
-// TestMovedSuite does that under the conformance suite.
-func TestMovedSuite(t *testing.T) {
-	testneeds.Root(t)
-	sandboxtest.Run(t, sandboxtest.Kind{
-		New: func(t *testing.T) *sandboxtest.Harness {
-			h := newAnnotated(t, nil, 2)
-			start := h.NewSandboxer
-			h.NewSandboxer = func(t testing.TB) (sandbox.Sandboxer, func()) {
-				s, stop := start(t)
-				s.(*wasmsandboxer.Sandboxer).MoveFromOutside()
-				return s, stop
-			}
-			return h
-		},
-		Lacks: []sandboxtest.Ability{sandboxtest.Pausing, sandboxtest.HostPids, sandboxtest.LateFailure},
-	})
 }
 
 // inCgroup sees that all threads of a pod, and nothing else of it, are in its cgroups,
