@@ -47,7 +47,6 @@ func newHarness(t *testing.T) *sandboxtest.Harness {
 	if err := os.Symlink(filepath.Join(root, "s"), filepath.Join(state, runcsandboxer.Kind)); err != nil {
 		t.Fatal(err)
 	}
-	startTaskd(t, state)
 	parent := fmt.Sprintf("/blazar-test-%d-%d", os.Getpid(), count.Add(1))
 	t.Cleanup(func() {
 		for _, dir := range cgroups(parent) { // as of a kubelet, that of all its pods
@@ -61,6 +60,7 @@ func newHarness(t *testing.T) *sandboxtest.Harness {
 			}
 		}
 	})
+	startTaskd(t, state)
 	return &sandboxtest.Harness{
 		Root: root,
 		NewSandboxer: func(t testing.TB) (sandbox.Sandboxer, func()) {
