@@ -168,6 +168,11 @@ func TestNeverTwoPods(t *testing.T) {
 				t.Error(err)
 				return
 			}
+			t.Cleanup(func() { // also when something failed; once more does no harm
+				if err := sb.Delete(context.WithoutCancel(t.Context())); err != nil {
+					t.Error(err)
+				}
+			})
 			st, err := sb.Start(t.Context())
 			if err != nil {
 				t.Error(err)
