@@ -147,6 +147,7 @@ void wasm_functype_delete(wasm_functype_t *);
 wasmtime_error_t *wasmtime_module_new(wasm_engine_t *, const uint8_t *, size_t, wasmtime_module_t **);
 wasmtime_error_t *wasmtime_module_serialize(wasmtime_module_t *, wasm_byte_vec_t *);
 wasmtime_error_t *wasmtime_module_deserialize_file(wasm_engine_t *, const char *, wasmtime_module_t **);
+void wasmtime_module_image_range(const wasmtime_module_t *, void **, void **);
 void wasmtime_module_delete(wasmtime_module_t *);
 
 wasmtime_linker_t *wasmtime_linker_new(wasm_engine_t *);

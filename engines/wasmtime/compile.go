@@ -38,6 +38,11 @@ func (e *engine) Compile(ctx context.Context, module []byte, dir string) error {
 	if err != nil {
 		return err
 	}
+	if !e.epochs {
+		if p.module, err = withTrap(p.module); err != nil {
+			return err
+		}
+	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("compile the module: %w", ctx.Err())
 	}
@@ -116,7 +121,13 @@ func (e *engine) compile(module []byte, path string) error {
 		return fmt.Errorf("wasmtime cannot write down the compiled module: %w", err)
 	}
 	defer C.wasm_byte_vec_delete(&v)
-	return artifact.WriteFile(path, unsafe.Slice((*byte)(unsafe.Pointer(v.data)), int(v.size)))
+	image := unsafe.Slice((*byte)(unsafe.Pointer(v.data)), int(v.size))
+	if !e.epochs {
+		if _, err := textIn(image); err != nil {
+			return err
+		}
+	}
+	return artifact.WriteFile(path, image)
 }
 
 // link binds a module to the WASI functions, whose types have been checked.

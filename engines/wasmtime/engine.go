@@ -39,6 +39,7 @@ type engine struct {
 	linker    *C.wasmtime_linker_t
 	functions []wasip1.Function
 	info      engines.Info
+	epochs    bool // in the code it makes, which is not interrupted then
 	loaded    shared.Pool[*code]
 }
 
@@ -79,7 +80,12 @@ func newEngine(i engines.Info, isBaseline bool) (*engine, error) {
 	if isBaseline {
 		which = 1
 	}
-	e := &engine{c: C.bz_engine_new(which), functions: wasip1.Functions(), info: i}
+	e := &engine{functions: wasip1.Functions(), info: i, epochs: isBaseline || !interrupts()}
+	epochs := C.int(0)
+	if e.epochs {
+		epochs = 1
+	}
+	e.c = C.bz_engine_new(which, epochs)
 	switch {
 	case e.c == nil && isBaseline:
 		return nil, fmt.Errorf("wasmtime: this build has no baseline compiler: %w", errdefs.ErrNotImplemented)
@@ -109,6 +115,9 @@ func newEngine(i engines.Info, isBaseline bool) (*engine, error) {
 	}
 	return e, nil
 }
+
+// interrupts says whether guests are ended by a signal on this machine.
+func interrupts() bool { return C.bz_interrupt_possible() != 0 }
 
 // Info implements engines.Engine.
 func (e *engine) Info() engines.Info { return e.info }

@@ -13,6 +13,7 @@ struct bz_instance {
   wasm_engine_t *engine;
   wasmtime_store_t *store;
   uintptr_t handle;
+  bz_interrupt interrupt;
   int stop; /* set by Kill and by a memory over its limit */
   int has_memory;
   wasmtime_memory_t memory;
@@ -22,15 +23,16 @@ void bz_over_limit_hook(bz_account *a) {
   bz_instance *in = (bz_instance *)a;
   bz_stop(in);
   wasmtime_engine_increment_epoch(in->engine); /* ends at its next loop or call */
+  if (in->interrupt.text.trap) bzOverLimit(in->handle);
 }
 
-wasm_engine_t *bz_engine_new(int baseline) {
+wasm_engine_t *bz_engine_new(int baseline, int epochs) {
   wasm_config_t *c = wasm_config_new();
   if (baseline && !bz_config_baseline(c)) {
     wasm_config_delete(c);
     return NULL;
   }
-  wasmtime_config_epoch_interruption_set(c, true);
+  wasmtime_config_epoch_interruption_set(c, epochs);
   wasmtime_config_memory_init_cow_set(c, false); /* for Wasmtime's own memories only; see memory.c */
   wasmtime_config_max_wasm_stack_set(c, BZ_WASM_STACK);
   /* A guest in memory.atomic.wait could not be ended; exceptions and garbage
@@ -104,11 +106,12 @@ static wasmtime_error_t *on_epoch(wasmtime_context_t *cx, void *data, uint64_t *
   return NULL;
 }
 
-bz_instance *bz_new(wasm_engine_t *engine, bz_pool *pool, uintptr_t h, uint64_t limit) {
+bz_instance *bz_new(wasm_engine_t *engine, bz_pool *pool, const bz_text *text, uintptr_t h, uint64_t limit) {
   bz_instance *in = calloc(1, sizeof *in);
   if (!in) return NULL;
   in->engine = engine;
   in->handle = h;
+  in->interrupt = (bz_interrupt){.text = *text, .stop = &in->stop};
   bz_account_init(&in->account, pool, limit);
   in->store = wasmtime_store_new(engine, in, NULL);
   /* Tables are the host's memory too. -1: memories are bounded by the account. */
@@ -144,7 +147,9 @@ static bz_exit ended(bz_instance *in, wasmtime_error_t *e, wasm_trap_t *t, int32
     x.kind = BZ_FAILED;
     x.text = bz_take_error(e);
   }
-  /* A trap with a code is the guest's own, however close a kill. */
+  const bz_text *text = &in->interrupt.text;
+  if (text->trap && x.has_frame && x.function_index == text->function) x.trap_code = -1; /* nobody calls it: interrupted */
+  /* Any other trap with a code is the guest's own, however close a kill. */
   if (x.kind != BZ_RETURNED && x.trap_code < 0 && stopped(in)) x.kind = BZ_STOPPED;
   return x;
 }
@@ -164,7 +169,7 @@ static int invoke(bz_instance *in, wasmtime_instance_t *inst, const char *name, 
   return x->kind != BZ_RETURNED;
 }
 
-bz_exit bz_run(bz_instance *in, wasmtime_instance_pre_t *pre, const char *init, const char *entry, int has_result) {
+static bz_exit run(bz_instance *in, wasmtime_instance_pre_t *pre, const char *init, const char *entry, int has_result) {
   wasm_trap_t *t = NULL;
   wasmtime_instance_t inst;
   bz_account_use(&in->account);
@@ -178,7 +183,16 @@ bz_exit bz_run(bz_instance *in, wasmtime_instance_pre_t *pre, const char *init, 
   return x;
 }
 
+bz_exit bz_run(bz_instance *in, wasmtime_instance_pre_t *pre, const char *init, const char *entry, int has_result) {
+  bz_interrupt_enter(&in->interrupt, __builtin_frame_address(0));
+  bz_exit x = run(in, pre, init, entry, has_result);
+  bz_interrupt_leave(&in->interrupt);
+  return x;
+}
+
 void bz_stop(bz_instance *in) { __atomic_store_n(&in->stop, 1, __ATOMIC_RELEASE); }
+
+bz_interrupt *bz_interrupt_of(bz_instance *in) { return &in->interrupt; }
 
 bz_account *bz_account_of(bz_instance *in) { return &in->account; }
 

@@ -4,6 +4,7 @@
 #define BLAZAR_WASMTIME_GLUE_H
 
 #include "capi.h"
+#include "interrupt.h"
 #include "memory.h"
 
 enum {
@@ -28,17 +29,20 @@ typedef struct bz_exit {
 typedef struct bz_instance bz_instance;
 
 /* NULL if it cannot be made, above all for want of a baseline compiler. */
-wasm_engine_t *bz_engine_new(int baseline);
+wasm_engine_t *bz_engine_new(int baseline, int epochs);
 char *bz_take_error(wasmtime_error_t *);
 wasmtime_error_t *bz_define(wasmtime_linker_t *, const char *module, const char *name,
                             const uint8_t *params, size_t nparams, int has_result, int index);
 
-bz_instance *bz_new(wasm_engine_t *, bz_pool *, uintptr_t h, uint64_t memory_limit);
+/* text is where its functions are, for an engine whose code has no epochs. */
+bz_instance *bz_new(wasm_engine_t *, bz_pool *, const bz_text *, uintptr_t h, uint64_t memory_limit);
 /* Instantiates and calls init (may be NULL), then entry, whose result counts if
  * has_result. */
 bz_exit bz_run(bz_instance *, wasmtime_instance_pre_t *, const char *init, const char *entry, int has_result);
-/* Ends the guest at its next loop or call, once the engine's epoch moves. */
+/* Ends the guest: code with epochs at its next loop or call, once the engine's epoch
+ * moves, other code once bz_interrupt_send has met it in a function. */
 void bz_stop(bz_instance *);
+bz_interrupt *bz_interrupt_of(bz_instance *);
 /* What it has of memory; any thread, until bz_free. */
 bz_account *bz_account_of(bz_instance *);
 /* Frees what the guest had, after bz_run; the instance itself stays. */

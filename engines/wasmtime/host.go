@@ -42,3 +42,12 @@ func bzCall(h C.uintptr_t, index C.int, base *C.uint8_t, size C.size_t, args *C.
 	}
 	return 0
 }
+
+// bzOverLimit is told that the guest of that handle, which runs on this thread, is over
+// its memory limit and must not go on.
+//
+//export bzOverLimit
+func bzOverLimit(h C.uintptr_t) {
+	i := cgo.Handle(h).Value().(*instance)
+	go i.end(func() {}) // until Run returns
+}

@@ -11,11 +11,28 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// settings name what Compile does besides Wasmtime's own work; part of the cache key.
-const settings = "speed,epochs,image-1,tables,names"
+// Settings name what Compile does besides Wasmtime's own work; part of the cache key.
+const (
+	settings         = "speed,trap-1,image-1,tables,names"
+	baselineSettings = "baseline,speed,epochs,image-1,tables,names"
+	epochSettings    = "speed,epochs,image-1,tables,names"
+)
+
+// How guests are ended, for people.
+const (
+	killBySignal = "at once, by a signal to the guest's thread"
+	killByEpoch  = "at once; loops and calls look at a counter"
+)
 
 // info describes the engine as this process runs it.
 func info() engines.Info {
+	if interrupts() {
+		return describe(settings, killBySignal)
+	}
+	return describe(epochSettings, killByEpoch)
+}
+
+func describe(settings, kill string) engines.Info {
 	return engines.Info{
 		Name:     Name,
 		Version:  "v" + version,
@@ -29,7 +46,7 @@ func info() engines.Info {
 			"threads":         "no",
 			"memory64":        "no",
 			"exceptions":      "no",
-			"kill":            "at once; loops and calls look at a counter",
+			"kill":            kill,
 			engines.LiveLimit: "yes",
 		},
 	}
@@ -46,9 +63,8 @@ func firstTier() string {
 // baselineInfo describes the baseline compiler: what it lacks of the other's abilities,
 // and a name of its own, so that artifacts of the two never meet.
 func baselineInfo() engines.Info {
-	i := info()
+	i := describe(baselineSettings, killByEpoch)
 	i.Name += engines.BaselineSuffix
-	i.Settings = "baseline," + i.Settings
 	i.Capabilities["compile"] = "ahead of time, baseline code: five times as fast, of code that takes 1.4 to 2 times as long"
 	i.Capabilities["core"] = "version 2 with SIMD, extended constants, several memories; no references to things of the host"
 	i.Capabilities["tail calls"] = "no"

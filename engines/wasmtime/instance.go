@@ -110,9 +110,9 @@ func (i *instance) isKilled() bool {
 	return i.killed
 }
 
-// Kill implements engines.Instance. The guest looks at the epoch at every loop and
-// call, so that the first bump nearly always suffices; blocked host calls are woken
-// through the System.
+// Kill implements engines.Instance. A guest that computes is interrupted by a signal,
+// or looks at the epoch at every loop and call, so that the first attempt nearly always
+// suffices; blocked host calls are woken through the System.
 func (i *instance) Kill() {
 	i.mu.Lock()
 	i.killed = true
@@ -121,17 +121,37 @@ func (i *instance) Kill() {
 		C.bz_stop(i.c)
 	}
 	i.mu.Unlock()
-	if !started {
-		return
+	if started {
+		i.end(i.config.System.Kill)
 	}
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		i.config.System.Kill()
+}
+
+// The pause between attempts to end a guest.
+const (
+	pauseFirst = 100 * time.Microsecond
+	pauseMost  = 5 * time.Millisecond
+)
+
+// end makes one attempt after another to end a guest that was told to stop, until it has.
+func (i *instance) end(wake func()) {
+	for pause := pauseFirst; ; pause = min(2*pause, pauseMost) {
+		wake()
 		C.wasmtime_engine_increment_epoch(i.engine.c)
+		i.interrupt()
 		select {
 		case <-i.done:
 			return
 		case <-time.After(pause):
 		}
+	}
+}
+
+// interrupt sends the guest's thread a signal.
+func (i *instance) interrupt() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.c != nil {
+		C.bz_interrupt_send(C.bz_interrupt_of(i.c))
 	}
 }
 

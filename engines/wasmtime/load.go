@@ -31,6 +31,7 @@ type code struct {
 	module *C.wasmtime_module_t
 	pre    *C.wasmtime_instance_pre_t
 	pool   *C.bz_pool
+	text   C.bz_text
 	shape  prepare.Shape
 }
 
@@ -75,7 +76,10 @@ func (e *engine) load(dir string, m *artifact.Manifest) (*code, error) {
 		return nil, fmt.Errorf("the artifact in %s does not fit this processor or this build of wasmtime; compile the module again: %w: %w",
 			dir, err, errdefs.ErrFailedPrecondition)
 	}
-	if c.pre, err = e.link(c.module); err == nil {
+	if c.text, err = e.textOf(c.module); err == nil {
+		c.pre, err = e.link(c.module)
+	}
+	if err == nil {
 		c.pool, err = newPool(dir, m)
 	}
 	if err != nil {

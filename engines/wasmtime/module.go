@@ -36,7 +36,7 @@ func (m *module) New(_ context.Context, c engines.Config) (engines.Instance, err
 	}
 	i := &instance{engine: m.engine, code: m.code, config: c, done: make(chan struct{})}
 	i.handle = cgo.NewHandle(i)
-	i.c = C.bz_new(m.engine.c, m.code.pool, C.uintptr_t(i.handle), C.uint64_t(c.MemoryLimit))
+	i.c = C.bz_new(m.engine.c, m.code.pool, &m.code.text, C.uintptr_t(i.handle), C.uint64_t(c.MemoryLimit))
 	if i.c == nil {
 		i.handle.Delete()
 		return nil, fmt.Errorf("no memory for another instance: %w", errdefs.ErrResourceExhausted)
