@@ -109,7 +109,7 @@ func (c *command) measure(ctx context.Context) (*report.Run, error) {
 	}
 	r.Settings = c.settings()
 	for _, k := range lab.Contestants() {
-		r.Contestants = append(r.Contestants, report.Contestant{Label: k.Name, What: k.What})
+		r.Contestants = append(r.Contestants, report.Contestant{Label: k.Name, What: k.What, Cache: k.Cache()})
 	}
 	return r, nil
 }

@@ -119,7 +119,10 @@ func TestAnnotations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{podspec.AnnotationEngine, podspec.AnnotationListen, podspec.AnnotationIsolation, podspec.AnnotationMixed, podspec.AnnotationCrunHandler} {
+	for _, name := range []string{
+		podspec.AnnotationEngine, podspec.AnnotationListen, podspec.AnnotationIsolation, podspec.AnnotationPrepared,
+		podspec.AnnotationFirstTier, podspec.AnnotationMixed, podspec.AnnotationCrunHandler,
+	} {
 		if !strings.Contains(string(b), "| `"+name+"` |") {
 			t.Errorf("annotations.md does not say what %s means", name)
 		}

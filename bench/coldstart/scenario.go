@@ -42,6 +42,7 @@ var scenarios = []scenario{
 	{name: "bridge", bridge: true, parallel: 1, quick: 25, full: 100, only: few},
 	{name: "host-10", parallel: 10, quick: 40, full: 200, from: lab.Quick, only: few},
 	{name: "host-50", parallel: 50, quick: 50, full: 200, from: lab.Quick, only: few},
+	{name: "host-100", parallel: 100, quick: 100, full: 200, from: lab.Full, only: few},
 	{name: "bridge-10", bridge: true, parallel: 10, quick: 40, full: 200, from: lab.Full},
 	{name: "bridge-50", bridge: true, parallel: 50, quick: 50, full: 200, from: lab.Full},
 }

@@ -178,6 +178,13 @@ func (m *measurement) ratios(private metric) (all []report.Ratio) {
 			by, _ := runc.fit(total)
 			all = append(all, report.Ratio{Name: "density/pod/" + s.label + ":runc", Value: whole.Slope / by.Slope})
 		}
+		if runc != nil && s.label == lab.BlazarRunc {
+			// Those that manage pods, and whose pods are the same. containerd's has one more,
+			// pause, which is left out.
+			own, _ := s.fit(blazar)
+			by, _ := runc.fit(shimsPss)
+			all = append(all, report.Ratio{Name: "density/management/" + s.label + ":runc", Value: own.Slope / by.Slope, Goal: 0.1})
+		}
 		if s.label != lab.Wasm {
 			continue
 		}

@@ -146,6 +146,7 @@ func grown(label string) *series {
 		s.points = append(s.points, point{n, &usage{memory: map[group]memory{
 			podProcesses: {private: private, pss: private},
 			serve:        {pss: 10<<20 + float64(n)*(40<<10)},
+			shims:        {pss: float64(n) * (5 << 20)},
 		}}})
 	}
 	return s
@@ -153,14 +154,14 @@ func grown(label string) *series {
 
 func TestRatios(t *testing.T) {
 	m := &measurement{
-		section: &report.Section{}, pods: []*series{grown("wasm"), grown("runc")}, containers: []*series{grown("wasm")},
+		section: &report.Section{}, pods: []*series{grown("wasm"), grown("runc"), grown("blazar-runc")}, containers: []*series{grown("wasm")},
 		linear: map[string]float64{"wasm": 1 << 20},
 	}
 	if err := m.show(); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]float64{
-		"density/pod/wasm:runc": 1, "density/pod-private": 2 << 20, "density/daemons-per-pod": 40 << 10,
+		"density/pod/wasm:runc": 1, "density/pod/blazar-runc:runc": 1, "density/management/blazar-runc:runc": 40.0 / (5 << 10), "density/pod-private": 2 << 20, "density/daemons-per-pod": 40 << 10,
 		"density/daemons-at-50-pods": 10<<20 + 50*(40<<10), "density/container-beyond-linear-memory": 1 << 20,
 	}
 	for _, r := range m.section.Ratios {
@@ -172,7 +173,7 @@ func TestRatios(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("missing: %v", want)
 	}
-	if n := len(m.section.Tables); n != 5 {
+	if n := len(m.section.Tables); n != 6 {
 		t.Errorf("%d tables", n)
 	}
 	for _, f := range m.section.Figures {

@@ -41,10 +41,12 @@ func metrics() []metric {
 	return append(all, total)
 }
 
-// blazar is what Blazar's own daemons hold, total all there is.
+// blazar is what Blazar's own daemons hold, shimsPss what containerd's shims do, total all
+// there is.
 var (
-	blazar = metric{"serve + taskd, Pss", func(u *usage) float64 { return u.memory[serve].pss + u.memory[taskd].pss }}
-	total  = metric{"all, Pss", func(u *usage) float64 {
+	shimsPss = metric{"shims, Pss", func(u *usage) float64 { return u.memory[shims].pss }}
+	blazar   = metric{"serve + taskd, Pss", func(u *usage) float64 { return u.memory[serve].pss + u.memory[taskd].pss }}
+	total    = metric{"all, Pss", func(u *usage) float64 {
 		var sum float64
 		for _, m := range u.memory {
 			sum += m.pss

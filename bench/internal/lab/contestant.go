@@ -27,6 +27,18 @@ type Contestant struct {
 	From Effort
 }
 
+// Cache is whether its artifact is in the cache when a pod starts: hit or miss; empty for
+// those that have none there.
+func (c Contestant) Cache() string {
+	switch {
+	case c.Engine == "":
+		return ""
+	case c.Uncached:
+		return "miss"
+	}
+	return "hit"
+}
+
 // Names of contestants that ratios are taken by.
 const (
 	Floor      = "floor"

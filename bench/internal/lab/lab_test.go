@@ -22,6 +22,9 @@ func TestContestants(t *testing.T) {
 			t.Errorf("%s and %s share an image", c.Name, other)
 		}
 		images[c.Image] = c.Name
+		if cache := c.Cache(); (cache == "miss") != c.Uncached || (cache == "") != (c.Engine == "") {
+			t.Errorf("%s: cache %q", c.Name, cache)
+		}
 	}
 	for _, name := range []string{Runc, Floor, Wasm, BlazarRunc} {
 		if !names[name] {

@@ -28,6 +28,9 @@ type Run struct {
 type Contestant struct {
 	Label string `json:"label"`
 	What  string `json:"what"`
+	// Cache says whether the compiled module is in the cache, hit or miss; empty for those
+	// that compile nothing or do not keep it.
+	Cache string `json:"cache,omitempty"`
 }
 
 // Section is what one benchmark measured.
