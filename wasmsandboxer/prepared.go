@@ -8,11 +8,14 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/containerd/log"
 	"golang.org/x/sys/unix"
 
 	"blazar/internal/confine"
 	"blazar/internal/mnt"
 	"blazar/internal/wasmedgelib"
+	ociwasm "blazar/oci-wasm"
+	"blazar/wasmsandboxer/host"
 	"blazar/wasmsandboxer/hostapi"
 	"blazar/wasmsandboxer/podspec"
 )
@@ -79,10 +82,39 @@ func (p *pool) prepare(ctx context.Context) (_ *prepared, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := hostapi.SendStandby(t.process.Control, hostapi.Standby{Engine: s.likelyEngine()}); err != nil {
-		return nil, err
+	return t, p.rehearse(ctx, t)
+}
+
+// rehearse has the task do what every pod needs, with a guest of nobody's, and returns
+// when it waits.
+func (p *pool) rehearse(ctx context.Context, t *prepared) (err error) {
+	standby := hostapi.Standby{Engine: p.s.likelyEngine()}
+	if standby.Engine != "" {
+		a, hide, err := p.show(ctx, t, &standby)
+		if err != nil {
+			log.G(ctx).WithError(err).Warn("a wasm-task is prepared without having run a guest")
+		} else {
+			defer a.Release()
+			defer func() { err = errors.Join(err, hide()) }()
+		}
 	}
-	return t, hostapi.AwaitReady(ctx, t.process.Control)
+	if err := hostapi.SendStandby(t.process.Control, standby); err != nil {
+		return err
+	}
+	return hostapi.AwaitReady(ctx, t.process.Control)
+}
+
+// show puts the guest of the rehearsal into the task's root, until hide is called.
+func (p *pool) show(ctx context.Context, t *prepared, standby *hostapi.Standby) (a *ociwasm.Artifact, hide func() error, err error) {
+	if a, err = p.s.config.Node.Rehearsal(ctx, standby.Engine); err != nil {
+		return nil, nil, err
+	}
+	standby.Artifact, hide, err = host.ShowArtifact(filepath.Join(t.dir, rootName), a)
+	if err != nil {
+		a.Release()
+		return nil, nil, err
+	}
+	return a, hide, nil
 }
 
 // likelyEngine is that of pods that choose none.

@@ -476,3 +476,20 @@ func copyFile(t *testing.T, from, to string) {
 		t.Fatal(err)
 	}
 }
+
+// The guest of the rehearsal is gone when the task waits: a pod's root holds nothing but
+// what is the pod's.
+func TestRehearsalLeavesNothing(t *testing.T) {
+	p := newPool(t, 2)
+	p.full(2)
+	left, err := filepath.Glob(filepath.Join(p.root, "k", "prepared", "*", "root", "a"))
+	if err != nil || len(left) != 2 {
+		t.Fatalf("roots of two tasks: %v, %v", left, err)
+	}
+	for _, dir := range left {
+		entries, err := os.ReadDir(dir)
+		if err != nil || len(entries) != 0 {
+			t.Errorf("%s holds %v, %v", dir, entries, err)
+		}
+	}
+}

@@ -91,7 +91,7 @@ func awaitPod(daemon *net.UnixConn, registry *engines.Registry) (hostapi.Hello, 
 		return *cmp.Or(first.Hello, &hostapi.Hello{}), first.Tasks, err
 	}
 	if engine := first.Standby.Engine; engine != "" {
-		if _, err := registry.Open(context.Background(), engine); err != nil {
+		if err := rehearseGuest(registry, engine, first.Standby.Artifact); err != nil {
 			return hostapi.Hello{}, nil, err
 		}
 	}

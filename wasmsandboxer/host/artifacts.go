@@ -76,12 +76,18 @@ func (s *Service) mountArtifact(a *ociwasm.Artifact) (path string, err error) {
 	}
 	s.artifacts.put(name, a)
 	if old, a, ok := s.artifacts.surplus(); ok {
-		gone := filepath.Join(s.pod.Root, artifactsDir, old)
-		_ = detach(gone) // what cannot go now goes with the pod's root
-		_ = os.Remove(gone)
+		_ = takeAway(filepath.Join(s.pod.Root, artifactsDir, old)) // what cannot go now goes with the pod's root
 		a.Release()
 	}
 	return "/" + artifactsDir + "/" + name, nil
+}
+
+// takeAway undoes bindArtifact.
+func takeAway(target string) error {
+	if err := detach(target); err != nil {
+		return err
+	}
+	return os.Remove(target)
 }
 
 func bindArtifact(dir, target string) error {

@@ -21,6 +21,9 @@ const (
 type Standby struct {
 	// Engine is opened meanwhile; empty for none.
 	Engine string `json:"engine,omitempty"`
+	// Artifact, a path below the wasm-task's root, is a module of that engine that is run
+	// meanwhile; empty for none.
+	Artifact string `json:"artifact,omitempty"`
 }
 
 // First is the first packet that a wasm-task gets: either Hello or Standby is set.

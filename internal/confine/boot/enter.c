@@ -9,6 +9,7 @@
 
 #define _GNU_SOURCE
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -43,7 +44,31 @@ static void enter(int sig) {
 	errno = before;
 }
 
-static long ask(int tid, int sig) { return syscall(SYS_tgkill, getpid(), tid, sig); }
+static long ask(int tid, int sig) {
+	static pid_t pid;
+	if (pid == 0)
+		pid = getpid();
+	return syscall(SYS_tgkill, pid, tid, sig);
+}
+
+static void *tell(void *tid) {
+	*(long *)tid = syscall(SYS_gettid);
+	return NULL;
+}
+
+// newest finds the highest thread id there can be: ids are handed out in ascending order,
+// so that of a thread that is started now, which takes less time than to try all ids.
+static int newest(long *tid) {
+	sigset_t all, before;
+	pthread_t thread;
+	sigfillset(&all); // the thread is none of Go's, and has no alternate stack
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int error = pthread_create(&thread, NULL, tell, tid);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!error)
+		error = pthread_join(thread, NULL);
+	return error ? error : *tid < THREADS ? 0 : E2BIG;
+}
 
 // settle waits until the threads that were asked are inside, or have ended.
 static int settle(void) {
@@ -74,7 +99,11 @@ int blazar_enter_all(const int *fds, int n) {
 	// that is not, all descend from threads that are.
 	for (int found = 1; found;) {
 		found = 0;
-		for (int tid = 1; tid < THREADS; tid++) {
+		long last;
+		int error = newest(&last);
+		if (error)
+			return error;
+		for (int tid = 1; tid < last; tid++) {
 			unsigned char unseen = UNSEEN;
 			if (!atomic_compare_exchange_strong(&state[tid], &unseen, ASKED))
 				continue;
@@ -85,7 +114,7 @@ int blazar_enter_all(const int *fds, int n) {
 			else
 				return errno;
 		}
-		int error = settle();
+		error = settle();
 		if (error)
 			return error;
 	}
