@@ -111,7 +111,7 @@ func TestRatioOfWhatIsMissing(t *testing.T) {
 
 func TestReadRefuses(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "x.json")
-	for _, content := range []string{"", "{", `{"sections": []}`} {
+	for _, content := range []string{"", "{", `{"sections": []}`, `{"environment": {}, "contestants": []}`} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -66,7 +66,7 @@ func Read(file string) (*Run, error) {
 	if err := json.Unmarshal(b, r); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	if r.Environment == nil {
+	if r.Environment == nil || len(r.Sections) == 0 {
 		return nil, fmt.Errorf("%s holds no results of a benchmark", file)
 	}
 	return r, nil
