@@ -49,8 +49,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// runtimes are those that the tests run with: runc of the tools, and what
-// BLAZAR_TEST_RUNTIMES names, separated by colons.
+// runtimeOf is the OCI runtime that the tests run with: what BLAZAR_TEST_RUNTIME names,
+// or else runc of the tools.
 func runtimeOf(t testing.TB) string {
 	if path := os.Getenv("BLAZAR_TEST_RUNTIME"); path != "" {
 		return path
