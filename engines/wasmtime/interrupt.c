@@ -21,6 +21,11 @@ enum { BZ_STACK_MOST = 8 << 20 };
 /* How many returns of one thread are changed by one signal. */
 enum { BZ_RETURNS = 8 };
 
+/* How many signals have to miss the guest's own code before returns to it are changed:
+ * most guests are met there within a few, and what is on a stack is known by its looks
+ * only. Those that stay in Wasmtime, filling memory, wait a millisecond longer. */
+enum { BZ_MISSED = 4 };
+
 /* returns_to says whether an address in the guest's functions is one behind a call: E8
  * with a displacement, or FF /2 with a register. Wasmtime's own data have others, above
  * all where the code begins. */
@@ -71,7 +76,7 @@ static void on_signal(int number, siginfo_t *info, void *context) {
   uintptr_t pc = (uintptr_t)regs[REG_RIP];
   if (pc >= i->text.low && pc < i->text.high)
     regs[REG_RIP] = (greg_t)i->text.trap;
-  else
+  else if (++i->missed > BZ_MISSED)
     divert(i, (uintptr_t)regs[REG_RSP]);
 }
 

@@ -31,6 +31,7 @@ typedef struct bz_interrupt {
   const int *stop; /* non-zero when the guest is to end */
   int thread;      /* 0 while it does not run */
   uintptr_t stack; /* its frames are below */
+  int missed; /* signals that did not find it in its own code; its thread's */
 } bz_interrupt;
 
 /* Brackets around the guest, on its thread, whose frames are below stack. */
