@@ -10,6 +10,7 @@ import (
 
 	"blazar/internal/mnt"
 	"blazar/internal/netns"
+	"blazar/internal/openfile"
 	"blazar/internal/thread"
 )
 
@@ -153,7 +154,7 @@ func (p *plan) openUser(net *os.File) (*os.File, error) {
 		return mnt.UserNamespace(p.user.uids, p.user.gids)
 	}
 	fd := -1
-	err := control(net, func(n int) (err error) {
+	err := openfile.Control(net, func(n int) (err error) {
 		fd, err = unix.IoctlRetInt(n, unix.NS_GET_USERNS) // ioctl_nsfs(2)
 		return err
 	})
@@ -177,20 +178,8 @@ func (p *plan) openUser(net *os.File) (*os.File, error) {
 }
 
 func setns(f *os.File, kind int) error {
-	if err := control(f, func(fd int) error { return unix.Setns(fd, kind) }); err != nil {
+	if err := openfile.Control(f, func(fd int) error { return unix.Setns(fd, kind) }); err != nil {
 		return fmt.Errorf("enter namespace %s: %w", f.Name(), os.NewSyscallError("setns", err))
 	}
 	return nil
-}
-
-func control(f *os.File, fn func(fd int) error) error {
-	c, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var ferr error
-	if err := c.Control(func(fd uintptr) { ferr = fn(int(fd)) }); err != nil {
-		return err
-	}
-	return ferr
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"blazar/internal/openfile"
 )
 
 // Bind makes a further mount of what is at a trusted path, with recursive also of
@@ -28,7 +30,7 @@ func BindFile(source *os.File, recursive bool, m *IDMap, a Attr) (*Detached, err
 		flags |= unix.AT_RECURSIVE
 	}
 	var fd int
-	err := control(source, func(s int) (err error) {
+	err := openfile.Control(source, func(s int) (err error) {
 		fd, err = unix.OpenTree(s, "", flags)
 		return err
 	})

@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"blazar/internal/openfile"
 )
 
 // Devpts makes a file system of pseudo terminals, apart from the host's, that has at
@@ -27,7 +29,7 @@ func Devpts(max uint32) (*Detached, error) {
 // open(2); ENOSPC when there are too many.
 func (d *Detached) OpenTerminal(flags int) (*os.File, error) {
 	fd := -1
-	err := control(d.file, func(dir int) (err error) {
+	err := openfile.Control(d.file, func(dir int) (err error) {
 		fd, err = unix.Openat(dir, "ptmx", flags|unix.O_CLOEXEC, 0)
 		return err
 	})

@@ -11,6 +11,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"blazar/internal/openfile"
 )
 
 // Attr are the properties that a mount is born with. False keeps what the source
@@ -72,13 +74,13 @@ func (d *Detached) set(a Attr, m *IDMap, recursive bool) error {
 		flags |= unix.AT_RECURSIVE
 	}
 	set := func() error {
-		return control(d.file, func(fd int) error { return unix.MountSetattr(fd, "", flags, &attr) })
+		return openfile.Control(d.file, func(fd int) error { return unix.MountSetattr(fd, "", flags, &attr) })
 	}
 	if m == nil {
 		return os.NewSyscallError("mount_setattr", set())
 	}
 	attr.Attr_set |= unix.MOUNT_ATTR_IDMAP
-	err := control(m.file, func(fd int) error {
+	err := openfile.Control(m.file, func(fd int) error {
 		attr.Userns_fd = uint64(fd)
 		return set()
 	})
@@ -95,7 +97,7 @@ func (d *Detached) SetReadOnly(recursive bool) error {
 	if recursive {
 		flags |= unix.AT_RECURSIVE
 	}
-	return os.NewSyscallError("mount_setattr", control(d.file, func(fd int) error {
+	return os.NewSyscallError("mount_setattr", openfile.Control(d.file, func(fd int) error {
 		return unix.MountSetattr(fd, "", flags, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
 	}))
 }
@@ -103,8 +105,8 @@ func (d *Detached) SetReadOnly(recursive bool) error {
 // Attach puts the mount onto a file or directory, which OpenIn, MkdirIn and
 // TouchIn give.
 func (d *Detached) Attach(target *os.File) error {
-	err := control(d.file, func(from int) error {
-		return control(target, func(to int) error {
+	err := openfile.Control(d.file, func(from int) error {
+		return openfile.Control(target, func(to int) error {
 			return unix.MoveMount(from, "", to, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 		})
 	})
@@ -143,16 +145,4 @@ func openPath(path string, flags int) (*os.File, error) {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	return os.NewFile(uintptr(fd), path), nil
-}
-
-func control(f *os.File, fn func(fd int) error) error {
-	c, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var ferr error
-	if err := c.Control(func(fd uintptr) { ferr = fn(int(fd)) }); err != nil {
-		return err
-	}
-	return ferr
 }

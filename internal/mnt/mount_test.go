@@ -11,6 +11,7 @@ import (
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
+	"blazar/internal/openfile"
 	"blazar/internal/testneeds"
 )
 
@@ -171,7 +172,7 @@ func TestTmpfs(t *testing.T) {
 	defer closed(t, d)
 	var st unix.Stat_t
 	var fs unix.Statfs_t
-	check(t, control(d.Root(), func(fd int) error { return errors.Join(unix.Fstat(fd, &st), unix.Fstatfs(fd, &fs)) }))
+	check(t, openfile.Control(d.Root(), func(fd int) error { return errors.Join(unix.Fstat(fd, &st), unix.Fstatfs(fd, &fs)) }))
 	if st.Uid != base || st.Gid != base+1 || st.Mode&0o777 != 0o700 || fs.Blocks*uint64(fs.Bsize) != 1<<16 || fs.Files != 10 ||
 		fs.Flags&unix.ST_NOSUID == 0 || fs.Flags&unix.ST_NODEV == 0 {
 		t.Errorf("root %+v in %+v", st, fs)

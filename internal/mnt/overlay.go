@@ -10,6 +10,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"blazar/internal/openfile"
 )
 
 // Layers are the directories of an overlay.
@@ -102,7 +104,7 @@ func overlayByFd(l Layers, lower []*Detached, a Attr, _ string) (*Detached, erro
 	}
 	defer fs.close()
 	set := func(key string, f *os.File) error {
-		return control(f, func(fd int) error { return unix.FsconfigSetFd(fs.fd, key, fd) })
+		return openfile.Control(f, func(fd int) error { return unix.FsconfigSetFd(fs.fd, key, fd) })
 	}
 	for i, d := range lower {
 		if err := set("lowerdir+", d.file); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
+	"blazar/internal/openfile"
 	"blazar/internal/testneeds"
 )
 
@@ -143,7 +144,7 @@ func TestFromContainerd(t *testing.T) {
 			defer closed(t, d)
 			closed(t, must(OpenIn(d.Root(), "file", os.O_RDONLY))(t))
 			var fs unix.Statfs_t
-			check(t, control(d.Root(), func(fd int) error { return unix.Fstatfs(fd, &fs) }))
+			check(t, openfile.Control(d.Root(), func(fd int) error { return unix.Fstatfs(fd, &fs) }))
 			if (fs.Flags&unix.ST_RDONLY != 0) != tc.readOnly || fs.Flags&unix.ST_NOSUID == 0 {
 				t.Errorf("flags %#x, want read-only %t and nosuid", fs.Flags, tc.readOnly)
 			}

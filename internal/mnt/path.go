@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"blazar/internal/openfile"
 	"blazar/internal/thread"
 )
 
@@ -93,11 +94,11 @@ func TouchIn(root *os.File, name string, mode, uid, gid uint32) (*os.File, error
 // create runs fn with a directory's descriptor. On an idmapped mount root's id may
 // have no place on disk (EOVERFLOW): then fn runs as the owner to be.
 func create(dir *os.File, uid, gid uint32, fn func(dir int) error) error {
-	err := control(dir, fn)
+	err := openfile.Control(dir, fn)
 	if errors.Is(err, unix.EOVERFLOW) {
 		thread.Throwaway(func() {
 			if err = errors.Join(unix.Setfsgid(int(gid)), unix.Setfsuid(int(uid))); err == nil {
-				err = control(dir, fn)
+				err = openfile.Control(dir, fn)
 			}
 		})
 	}
@@ -106,7 +107,7 @@ func create(dir *os.File, uid, gid uint32, fn func(dir int) error) error {
 
 // owned sets the owner of what was just made.
 func owned(f *os.File, uid, gid uint32) (*os.File, error) {
-	err := control(f, func(fd int) error {
+	err := openfile.Control(f, func(fd int) error {
 		var st unix.Stat_t
 		if err := unix.Fstat(fd, &st); err != nil || st.Uid == uid && st.Gid == gid {
 			return err
@@ -125,7 +126,7 @@ func owned(f *os.File, uid, gid uint32) (*os.File, error) {
 func openat2(dir *os.File, name string, flags int, resolve uint64) (fd int, err error) {
 	how := unix.OpenHow{Flags: uint64(flags) | unix.O_CLOEXEC, Resolve: resolve}
 	for range 100 {
-		err = control(dir, func(d int) (err error) {
+		err = openfile.Control(dir, func(d int) (err error) {
 			fd, err = unix.Openat2(d, name, &how)
 			return err
 		})

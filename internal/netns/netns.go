@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"blazar/internal/openfile"
 	"blazar/internal/thread"
 )
 
@@ -48,7 +49,7 @@ func Open(path string) (*os.File, error) {
 // Check says errdefs.ErrInvalidArgument unless the file is a network namespace.
 func Check(ns *os.File) error {
 	kind := -1
-	err := control(ns, func(fd int) (err error) {
+	err := openfile.Control(ns, func(fd int) (err error) {
 		kind, err = unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE) // ioctl_nsfs(2)
 		return err
 	})
@@ -63,7 +64,7 @@ func Check(ns *os.File) error {
 func Do(ns *os.File, fn func() error) error {
 	var err error
 	thread.Throwaway(func() {
-		err = control(ns, func(fd int) error { return unix.Setns(fd, unix.CLONE_NEWNET) })
+		err = openfile.Control(ns, func(fd int) error { return unix.Setns(fd, unix.CLONE_NEWNET) })
 		if err != nil {
 			err = fmt.Errorf("enter network namespace %s: %w", ns.Name(), err)
 			return
@@ -71,16 +72,4 @@ func Do(ns *os.File, fn func() error) error {
 		err = fn()
 	})
 	return err
-}
-
-func control(f *os.File, fn func(fd int) error) error {
-	c, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var ferr error
-	if err := c.Control(func(fd uintptr) { ferr = fn(int(fd)) }); err != nil {
-		return err
-	}
-	return ferr
 }
