@@ -18,6 +18,7 @@ import (
 
 	"github.com/containerd/containerd/api/runtime/task/v3"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/errdefs"
 	"github.com/containerd/ttrpc"
 	"golang.org/x/sys/unix"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -392,6 +393,9 @@ func TestNotPrepared(t *testing.T) {
 	p.must(sb.Delete(t.Context()))
 	if !slices.Equal(p.full(1), idle) {
 		t.Error("another task was taken")
+	}
+	if _, err := p.create("misspelled", map[string]string{"blazar/prepared": "no"}); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "blazar/prepared") {
+		t.Errorf("created, or refused without a reason: %v", err)
 	}
 	sb, err = p.create("unstarted", nil)
 	p.must(err)

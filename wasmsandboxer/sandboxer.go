@@ -14,6 +14,7 @@ import (
 	"blazar/internal/idrange"
 	"blazar/internal/proc"
 	"blazar/sandbox"
+	"blazar/wasmsandboxer/podspec"
 )
 
 // Kind is the kind's name.
@@ -26,6 +27,9 @@ func (s *Sandboxer) Kind() string { return Kind }
 
 // Create takes a prepared wasm-task, or else an id range, for the pod and records it.
 func (s *Sandboxer) Create(ctx context.Context, r *sandbox.Request) (sandbox.Sandbox, error) {
+	if err := podspec.CheckPrepared(r.Annotations); err != nil {
+		return nil, err
+	}
 	rec := record{}
 	t, why := s.choosePrepared(r)
 	if t != nil {
